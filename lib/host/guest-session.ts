@@ -1,0 +1,31 @@
+/** The port to guests: connections that survive from state to state, and the wait for a guest's first answer. */
+import type { Host } from './host';
+
+export interface GuestTarget {
+  /** Short name of the computer, for messages. */
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly user: string;
+  readonly keyFiles: readonly string[];
+  /** The host key to hold it to, `SHA256:…`; null: accept and report the first. */
+  readonly hostKey: string | null;
+}
+
+export interface GuestSession extends Host {
+  readonly address: string;
+  /** The key that the guest showed. */
+  readonly hostKey: string;
+}
+
+export interface GuestConnector {
+  /**
+   * Tries (a fresh socket every few ms) until a log-in works.
+   * @throws GUEST_NO_ANSWER with `details.reached`: `nothing`, `port` (open, but no ssh log-in in time);
+   *   GUEST_LOGIN_REFUSED; GUEST_KEY_CHANGED
+   */
+  waitFor(target: GuestTarget, options: { timeoutMs: number; signal?: AbortSignal }): Promise<GuestSession>;
+  /** Drops the connection to a guest that is about to be stopped or replaced. */
+  forget(address: string): Promise<void>;
+  close(): Promise<void>;
+}

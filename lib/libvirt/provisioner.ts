@@ -1,0 +1,81 @@
+/**
+ * The libvirt core as the state handlers see it: every subroutine of VCL's libvirt module that concerns one
+ * reservation's computer, on the host that it is assigned to.
+ */
+import type { DomainIdentity } from '../model/identity';
+import type { NodeStatus, PowerStatus } from '../model/power';
+import type { Reservation } from '../model/reservation';
+import type { DomainXml, GuestStatus, HypervisorDriver } from '../plugins/api';
+
+/** A domain as one look at the host saw it. */
+export interface DomainSight {
+  readonly name: string;
+  readonly uuid: string;
+  /** libvirt's word and reason: `running`, `shut off`, `paused` … */
+  readonly state: string;
+  readonly persistent: boolean;
+  readonly hasManagedSave: boolean;
+  /** Null: not ours. */
+  readonly identity: DomainIdentity | null;
+}
+
+/** How far a guest that does not answer has come, as seen from its host. */
+export interface GuestDiagnosis {
+  readonly domainState: string;
+  readonly dhcpLease: string | null;
+  readonly answersPing: boolean;
+  readonly sshPortOpen: boolean;
+  readonly consoleTail: string;
+}
+
+export interface SnapshotInfo {
+  readonly name: string;
+  readonly createdAt: string;
+  readonly state: string;
+}
+
+export interface Provisioner {
+  readonly reservation: Reservation;
+  readonly identity: DomainIdentity;
+  /** `get_domain_name`: the name that a load of this reservation gives its domain. */
+  readonly domainName: string;
+  readonly overlayPath: string;
+  readonly xmlPath: string;
+
+  /** Chooses the driver: the pinned one, else the only one whose probe agrees. @throws DRIVER_NOT_FOUND, DRIVER_AMBIGUOUS */
+  initialise(): Promise<HypervisorDriver>;
+  /** The domains that belong to this computer (by metadata, or by exact name pattern for those that vcld left). */
+  ownDomains(): Promise<readonly DomainSight[]>;
+  /** The domain of this computer that runs or would run its image; null when there is none. */
+  activeDomain(): Promise<DomainSight | null>;
+
+  /** @param guest what the guest's `currentimage.txt` says; null when the guest does not answer */
+  nodeStatus(guest: GuestStatus | null): Promise<NodeStatus>;
+  powerStatus(): Promise<PowerStatus | null>;
+  powerOn(): Promise<void>;
+  powerOff(): Promise<void>;
+  powerReset(): Promise<void>;
+
+  /** Removes the computer's domains, their disks, XML files and DHCP entry. Nothing there is success. */
+  unload(): Promise<void>;
+  /** VCL's last step of `tomaintenance` on the host: as unload. */
+  postMaintenanceAction(): Promise<void>;
+
+  /** In the datastore or in the repository; the paths found. */
+  doesImageExist(imageName?: string): Promise<string[]>;
+  getImageSizeMiB(imageName?: string): Promise<number | null>;
+
+  /** The tree that a load would define, after the driver's `extendDomainXml`. */
+  generateDomainXml(): Promise<DomainXml>;
+  domainExists(name: string): Promise<boolean>;
+  getDomainXml(name: string): Promise<DomainXml>;
+  /** All domains of the host: name → id (while active) and state. */
+  getDomainInfo(): Promise<ReadonlyMap<string, { id?: number; state: string }>>;
+  deleteDomain(name: string): Promise<void>;
+
+  getSnapshotInfo(domain: string): Promise<SnapshotInfo[]>;
+  createSnapshot(domain: string, description: string): Promise<string>;
+  deleteSnapshot(domain: string, snapshot: string): Promise<void>;
+
+  diagnoseGuest(): Promise<GuestDiagnosis>;
+}

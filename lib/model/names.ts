@@ -1,0 +1,75 @@
+/**
+ * Names, MACs and UUIDs as pure functions of ids and names: the same today and after a crash.
+ * Rules of the domain and file names: `get_domain_name`, `get_domain_file_base_name` and their like in VCL's
+ * libvirt module.
+ */
+import { createHash } from 'node:crypto';
+import path from 'node:path';
+import type { ComputerFacts, ImageFacts, VmProfile } from './reservation';
+
+/** libvirt itself has no such limit; VCL keeps to it and admins know the names. */
+const MAX_DOMAIN_NAME = 48;
+const SHORTEST_MIDDLE = 5;
+
+type NamedImage = Pick<ImageFacts, 'id' | 'revision' | 'prettyName'>;
+
+/**
+ * The domain's name: `<computer>_<pretty name, letters and digits only, cut to fit>_<image id>-v<revision>`.
+ * Too little room for the pretty name: `<computer>_<image id>-v<revision>`; none at all: the computer's name,
+ * or its id where even that is longer than 48 characters.
+ */
+export function domainName(computer: Pick<ComputerFacts, 'id' | 'shortName'>, image: NamedImage): string {
+  const name = computer.shortName.length > MAX_DOMAIN_NAME ? String(computer.id) : computer.shortName;
+  const suffix = `${image.id}-v${image.revision}`;
+  if (`${name}_${suffix}`.length > MAX_DOMAIN_NAME) return name;
+  const room = MAX_DOMAIN_NAME - `${name}__${suffix}`.length;
+  const middle = image.prettyName.replace(/[^A-Za-z0-9]/g, '');
+  if (middle === '' || room < SHORTEST_MIDDLE) return `${name}_${suffix}`;
+  return `${name}_${middle.slice(0, room)}_${suffix}`;
+}
+
+/** Base of all file names of a load: `<computer>_<image id>-v<revision>`. */
+export function fileBaseName(computer: Pick<ComputerFacts, 'shortName'>, image: Pick<ImageFacts, 'id' | 'revision'>) {
+  return `${computer.shortName}_${image.id}-v${image.revision}`;
+}
+
+export function overlayPath(
+  profile: Pick<VmProfile, 'vmPath'>,
+  computer: Pick<ComputerFacts, 'shortName'>,
+  image: Pick<ImageFacts, 'id' | 'revision'>,
+  format: string,
+): string {
+  return path.posix.join(profile.vmPath, `${fileBaseName(computer, image)}.${format}`);
+}
+
+export function masterImagePath(profile: Pick<VmProfile, 'datastorePath'>, imageName: string, format: string): string {
+  return path.posix.join(profile.datastorePath, `${imageName}.${format}`);
+}
+
+export function domainXmlPath(
+  xmlDirectory: string,
+  computer: Pick<ComputerFacts, 'shortName'>,
+  image: Pick<ImageFacts, 'id' | 'revision'>,
+): string {
+  return path.posix.join(xmlDirectory, `${fileBaseName(computer, image)}.xml`);
+}
+
+/** First label of a host name; addresses are left whole. */
+export function shortName(hostname: string): string {
+  return /^[\d.]+$/.test(hostname) ? hostname : (hostname.split('.')[0] ?? hostname);
+}
+
+/** A locally administered unicast MAC of QEMU's prefix, the same for the same node, computer and interface. */
+export function generatedMac(managementNodeId: number, computerId: number, interfaceIndex: number): string {
+  const hash = createHash('sha256').update(`mac ${managementNodeId} ${computerId} ${interfaceIndex}`).digest();
+  return ['52', '54', '00', ...[...hash.subarray(0, 3)].map((byte) => byte.toString(16).padStart(2, '0'))].join(':');
+}
+
+/** Version 8 UUID (RFC 9562, custom) of a load: a new one for each load, the same again when a load is resumed. */
+export function domainUuid(managementNodeId: number, computerId: number, loadId: string): string {
+  const hash = createHash('sha256').update(`domain ${managementNodeId} ${computerId} ${loadId}`).digest();
+  hash[6] = (hash[6]! & 0x0f) | 0x80;
+  hash[8] = (hash[8]! & 0x3f) | 0x80;
+  const hex = hash.toString('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
+}

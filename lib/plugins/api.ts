@@ -1,0 +1,183 @@
+/**
+ * The contract of plugins: types only, so that a plugin needs nothing of us at run time.
+ *
+ * A plugin is a file in `drivers/` or `os-modules/` that exports an object literal (`export default` or
+ * `module.exports =`). It is loaded with `require`, checked, and used from the next reservation on.
+ *
+ * THE LIFE OF A HYPERVISOR DRIVER, in the order of the calls for one reservation:
+ *  1. `probe(host)`        once per host and connection; changes nothing. Not called when the host pins a driver.
+ *  2. `preDefine(context)` makes the disks. MUST do nothing when they are there already (it is repeated after a
+ *                          crash). Called at the same time for other computers, never twice at once for one.
+ *  3. `extendDomainXml(xml, context)` pure: gets a deep copy of the default tree and returns the tree to be defined.
+ *                          May be called any number of times.
+ * The core does everything else: removes old domains, writes, defines and starts, waits for the guest, undoes.
+ * Order of 2 and 3 as in VCL: `extendDomainXml` first, then `preDefine`.
+ *
+ * THE LIFE OF AN OS MODULE: `postLoad` after the guest answered; then, each at most once at a time, `reserve`,
+ * `grantAccess`, `postReserve`, `isUserConnected` (repeatedly), `postInitialConnection`; at the end either
+ * `sanitize` (the machine is handed out again) or `postReservation` (it is reloaded). `reboot` on demand. Every stage
+ * is optional and MUST be safe to repeat from its beginning.
+ */
+import type { Host } from '../host/host';
+import type { Reservation } from '../model/reservation';
+import type { DomainIdentity } from '../model/identity';
+
+export const API_VERSION = 1;
+
+/** XML as xml2js reads it: `$` attributes, `_` text, every child an array. */
+export interface XmlNode {
+  $?: Record<string, string>;
+  _?: string;
+  [child: string]: XmlNode[] | Record<string, string> | string | undefined;
+}
+
+/** `{ domain: … }` */
+export interface DomainXml {
+  domain: XmlNode;
+}
+
+export interface PluginLogger {
+  debug(message: string, details?: object): void;
+  info(message: string, details?: object): void;
+  warn(message: string, details?: object): void;
+  error(message: string, details?: object): void;
+}
+
+export interface Plugin {
+  readonly apiVersion: typeof API_VERSION;
+  /** Lower case letters, digits and hyphens; unique among its kind. */
+  readonly name: string;
+  /** One line for `provisiond plugins`. */
+  readonly description?: string;
+}
+
+// ---------------------------------------------------------------------------------------------- hypervisor drivers
+
+export interface ProbeVerdict {
+  readonly usable: boolean;
+  /** Why (not), for people: it appears in `provisiond check` and in errors. */
+  readonly reason: string;
+}
+
+/** What `probe` and the hooks may ask of a host; one look answered it all. */
+export interface HostFactsForDriver {
+  readonly host: Host;
+  /** `virsh capabilities` as a tree. */
+  readonly capabilities: XmlNode;
+  /** Domain types that libvirt offers for the host's own architecture: `kvm`, `qemu`, `xen` … */
+  readonly domainTypes: readonly string[];
+  /** Whether KVM really runs a guest: something was booted with it, the device file alone proves nothing. */
+  kvmWorks(): Promise<boolean>;
+}
+
+export interface DriverContext {
+  readonly reservation: Reservation;
+  readonly identity: DomainIdentity;
+  readonly host: HostFactsForDriver;
+  /** Files of this load. */
+  readonly disk: { readonly path: string; readonly format: string };
+  readonly images: ImageVerbs;
+  readonly log: PluginLogger;
+  readonly signal: AbortSignal;
+}
+
+/** What a driver may do with images, without knowing how. All are safe to repeat. */
+export interface ImageVerbs {
+  /**
+   * Makes sure the reservation's base image is on the host in the given format, copied from the repository when it is
+   * not (once, however many ask).
+   * @returns where it is and its real format
+   * @throws IMAGE_NOT_FOUND, IMAGE_AMBIGUOUS, IMAGE_UNTRUSTED, IMAGE_COPY_FAILED, HOST_DISK_FULL
+   */
+  ensureBase(format: string): Promise<{ path: string; format: string; virtualSizeBytes: number }>;
+  /** Makes the copy-on-write disk of this load on the base; nothing when it is there. @throws HOST_DISK_FULL */
+  createOverlay(base: { path: string; format: string }, disk: { path: string; format: string }): Promise<void>;
+  /** Makes an independent copy of the base as the disk of this load. */
+  copyBase(base: { path: string; format: string }, disk: { path: string; format: string }): Promise<void>;
+}
+
+export interface HypervisorDriver extends Plugin {
+  /** `<domain type=…>`: a word, or what a host makes of it. */
+  readonly domainType: string | ((host: HostFactsForDriver) => Promise<string> | string);
+  /** `<driver name=…>` of disks. */
+  readonly diskDriverName: string;
+  /** Disk formats it can run from, the preferred first. */
+  readonly diskFormats: readonly string[];
+  /** Can this driver drive that host? */
+  probe(host: HostFactsForDriver): Promise<ProbeVerdict> | ProbeVerdict;
+  extendDomainXml?(xml: DomainXml, context: DriverContext): DomainXml;
+  preDefine?(context: DriverContext): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------------- OS modules
+
+/** A line that a stage script printed as `@@name value`. */
+export type StageResults = Readonly<Record<string, string>>;
+
+export interface Guest {
+  /** The address that answers, for messages. */
+  readonly address: string;
+  /**
+   * Runs one script in the guest (POSIX sh, on the connection that is already open).
+   * @param name  of the stage, for the log
+   * @param text  constant program text; data comes as `$1 …`
+   * @param args  positional parameters; visible in the guest's process list, so no secrets
+   * @param input lines for standard input: secrets go here
+   * @returns what the script printed as `@@name value` lines; other output goes to the log
+   * @throws GUEST_COMMAND_FAILED (with the script's `@@error message` line when it printed one)
+   */
+  script(name: string, text: string, args?: readonly (string | number)[], input?: string): Promise<StageResults>;
+}
+
+export interface OsContext {
+  readonly reservation: Reservation;
+  readonly guest: Guest;
+  readonly log: PluginLogger;
+  readonly signal: AbortSignal;
+}
+
+export interface ReserveContext extends OsContext {
+  /** The accounts that the guest is to have. */
+  readonly accounts: readonly GuestAccount[];
+}
+
+export interface GuestAccount {
+  readonly login: string;
+  readonly uid: number | null;
+  /** Null: the account has no password of ours (federated log-in). */
+  readonly password: string | null;
+  readonly sshPublicKeys: readonly string[];
+  readonly root: boolean;
+}
+
+export interface GuestStatus {
+  /** `imagerevision_id` of `currentimage.txt`; null: no such file or line. */
+  readonly imageRevisionId: number | null;
+  readonly postLoadDone: boolean;
+  /** A user was on it since the load: it must be reloaded before another gets it. */
+  readonly tainted: boolean;
+}
+
+export interface OsModule extends Plugin {
+  /** The log-in for provisiond's key. Default `root`. */
+  readonly loginUser?: string;
+  /** What `currentimage.txt` says. */
+  status?(context: OsContext): Promise<GuestStatus>;
+  /** First set-up after a load: host name, passwords, host keys, clock, `currentimage.txt` with the post-load mark. */
+  postLoad?(context: OsContext): Promise<void>;
+  /** Makes the accounts. @returns the address users connect to, where the guest knows better than the database */
+  reserve?(context: ReserveContext): Promise<{ publicIp?: string }>;
+  /** The user acknowledged: start the services and open the ports of the connect methods (to `remoteIp` once known). */
+  grantAccess?(context: OsContext & { readonly remoteIp: string }): Promise<void>;
+  postReserve?(context: OsContext): Promise<void>;
+  /** Is a user of the reservation logged in or connected? @returns the address seen, null when nobody is */
+  isUserConnected?(context: OsContext & { readonly remoteIp: string }): Promise<{ remoteIp: string } | null>;
+  /** A user was on it: marks the machine tainted, narrows the ports to the user's address. */
+  postInitialConnection?(context: OsContext & { readonly remoteIp: string }): Promise<void>;
+  /** Removes what a reservation that nobody used left. @throws when it cannot: the machine is then reloaded */
+  sanitize?(context: ReserveContext): Promise<void>;
+  /** Last stage before the machine is reloaded or removed. */
+  postReservation?(context: OsContext): Promise<void>;
+  reboot?(context: OsContext): Promise<void>;
+  shutdown?(context: OsContext): Promise<void>;
+}
