@@ -54,7 +54,11 @@ export const CATALOGUE = {
     false,
     'A domain that provisiond did not make stands in the way; rename or remove it, provisiond never touches it',
   ),
-  ADDRESS_TAKEN: entry('computer', false, 'Give the computer a MAC and an address that no other entry of the network has'),
+  ADDRESS_TAKEN: entry(
+    'computer',
+    false,
+    'Give the computer a MAC and an address that no other entry of the network has',
+  ),
   // Guests
   GUEST_NO_ANSWER: entry(
     'computer',
@@ -65,14 +69,22 @@ export const CATALOGUE = {
   GUEST_COMMAND_FAILED: entry('computer', false, 'See the output of the stage in the log'),
   GUEST_KEY_CHANGED: entry('computer', false, 'Another machine answers at the address of the computer; find out which'),
   // Images
-  IMAGE_NOT_FOUND: entry('image', false, 'Put the image file into the datastore or the repository: provisiond image add'),
+  IMAGE_NOT_FOUND: entry(
+    'image',
+    false,
+    'Put the image file into the datastore or the repository: provisiond image add',
+  ),
   IMAGE_AMBIGUOUS: entry('image', false, 'Keep one file of that name in the datastore'),
   IMAGE_UNTRUSTED: entry('image', false, 'The file is not what it claims to be; make it again with qemu-img convert'),
   IMAGE_COPY_FAILED: entry('image', true, 'Check the repository and the space on the host'),
   // Plugins
   DRIVER_NOT_FOUND: entry('config', false, 'Install a hypervisor on the host, or add a driver: drivers/README.md'),
   DRIVER_AMBIGUOUS: entry('config', false, 'Pin one: provisiond host add HOST --driver NAME'),
-  OS_MODULE_NOT_FOUND: entry('config', false, 'Map the module in osModules of the configuration, or add a file: os-modules/README.md'),
+  OS_MODULE_NOT_FOUND: entry(
+    'config',
+    false,
+    'Map the module in osModules of the configuration, or add a file: os-modules/README.md',
+  ),
   PLUGIN_REJECTED: entry('plugin', false, 'provisiond plugins shows every file and its verdict'),
   PLUGIN_FAILED: entry('plugin', false, 'Mend the plugin named; provisiond plugins --test FILE checks it'),
   PLUGIN_TIMEOUT: entry('plugin', false, 'The plugin named took longer than hookTimeoutMs'),
@@ -80,19 +92,31 @@ export const CATALOGUE = {
   REQUEST_NOT_FOUND: entry('request', false, 'provisiond list reservations shows what there is'),
   REQUEST_INVALID: entry('request', false, 'The row holds a value that cannot be used; the message names it'),
   COMPUTER_NOT_AVAILABLE: entry('request', false, 'Another reservation has the computer; the message names it'),
-  COMPUTER_NOT_ASSIGNED: entry('config', false, 'Assign the computer to a VM host: provisiond computer add, or the web front end'),
+  COMPUTER_NOT_ASSIGNED: entry(
+    'config',
+    false,
+    'Assign the computer to a VM host: provisiond computer add, or the web front end',
+  ),
   NOT_YET: entry('request', false, 'This version does not do that yet; CHANGELOG.md says what it does'),
   NOT_FOUND: entry('request', false, 'provisiond list shows what there is'),
   CONFLICT: entry('request', false, 'Look at the present state first: provisiond show, provisiond list'),
   // Database
-  DATABASE_UNAVAILABLE: entry('daemon', true, 'Check that the database runs and that the configured account may log in'),
+  DATABASE_UNAVAILABLE: entry(
+    'daemon',
+    true,
+    'Check that the database runs and that the configured account may log in',
+  ),
   DATABASE_FAILED: entry('daemon', false, 'See the cause; nothing was changed by the failed statement'),
   SCHEMA_MISSING: entry('config', false, 'Create the tables: provisiond init'),
   SCHEMA_NEWER: entry('config', false, 'The database was made by a newer provisiond: run that version'),
   LEASE_LOST: entry('daemon', false, 'Another provisiond works for this management node now'),
   CLAIM_LOST: entry('daemon', false, 'The row was changed by somebody else; it will be looked at again'),
   // Daemon
-  CONFIG_INVALID: entry('config', false, 'conf/provisiond.yaml documents every key; provisiond check lists all problems'),
+  CONFIG_INVALID: entry(
+    'config',
+    false,
+    'conf/provisiond.yaml documents every key; provisiond check lists all problems',
+  ),
   UNDO_INCOMPLETE: entry('daemon', false, 'Something was left behind on the host; the message lists it'),
   INTERNAL: entry('daemon', false, 'This is a defect of provisiond; please report it with the log'),
 } as const satisfies Record<string, CatalogueEntry>;
@@ -138,7 +162,7 @@ export function asProvisiondError(thrown: unknown, doing: string): ProvisiondErr
 /** The chain of messages from the outermost to the root cause, for people. */
 export function describeError(thrown: unknown): string {
   const messages: string[] = [];
-  for (let error = thrown; error !== undefined && messages.length < 10; ) {
+  for (let error = thrown; error !== undefined && messages.length < 10;) {
     messages.push(error instanceof Error ? error.message : String(error));
     error = error instanceof Error ? error.cause : undefined;
   }

@@ -27,7 +27,11 @@ export interface Config {
   readonly retryAttempts: number;
   readonly retryDelayMs: number;
   readonly userPasswordLength: number;
-  readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'json' | 'human'; readonly file: string | null };
+  readonly log: {
+    readonly level: 'debug' | 'info' | 'warn' | 'error';
+    readonly format: 'json' | 'human';
+    readonly file: string | null;
+  };
   /** `perlpackage` of VCL's `module` table → name of our OS module. */
   readonly osModules: Readonly<Record<string, string>>;
 }

@@ -9,7 +9,7 @@
  * - Steps are undone in reverse order, the failed one first, each whatever became of the one before.
  * - Abort is not failure: nothing is undone, the next run goes on from the top.
  */
-import { ProvisiondError, asProvisiondError, describeError } from '../errors';
+import { type ProvisiondError, asProvisiondError, describeError } from '../errors';
 
 export interface Step<C, E = never> {
   /** What operators grep for: verb first, unique in its list. */

@@ -1,0 +1,53 @@
+const js = require('@eslint/js');
+const tseslint = require('typescript-eslint');
+
+/** Which packages may be imported where: each border stands in one place (lib/README.md). */
+const BORDERS = {
+  knex: 'lib/store',
+  mysql2: 'lib/store',
+  'better-sqlite3': 'lib/store',
+  ssh2: 'lib/host',
+  xml2js: 'lib/libvirt/xml.ts',
+  winston: 'lib/log.ts',
+  'node-cron': 'lib/work',
+  commander: 'lib/cli',
+  zod: 'lib/config',
+  yaml: 'lib/config',
+};
+
+/** Forbids every package of BORDERS but those that belong to the place. */
+function borders(place) {
+  const paths = Object.entries(BORDERS)
+    .filter(([, home]) => home !== place)
+    .map(([name, home]) => ({ name, message: `${name} belongs to ${home}` }));
+  return { 'no-restricted-imports': ['error', { paths }] };
+}
+
+module.exports = tseslint.config(
+  { ignores: ['dist/', 'node_modules/', '.state/', 'coverage/'] },
+  js.configs.recommended,
+  ...tseslint.configs.recommendedTypeChecked,
+  {
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: __dirname } },
+    rules: {
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      'no-console': 'error',
+    },
+  },
+  { files: ['lib/**/*.ts', 'drivers/**/*.ts', 'os-modules/**/*.ts'], rules: borders() },
+  ...[...new Set(Object.values(BORDERS))].map((place) => ({ files: [place, `${place}/**`], rules: borders(place) })),
+  {
+    files: ['test/**/*.ts'],
+    rules: { '@typescript-eslint/no-unsafe-assignment': 'off', '@typescript-eslint/require-await': 'off' },
+  },
+  {
+    files: ['**/*.js', '**/*.cjs'],
+    ...tseslint.configs.disableTypeChecked,
+    languageOptions: {
+      globals: { module: 'writable', require: 'readonly', __dirname: 'readonly', process: 'readonly' },
+    },
+  },
+);

@@ -1,0 +1,19 @@
+/** One project a kind of test; `unit` does no I/O beyond files of its own, `integration` needs the lab (test/lab). */
+const swc = [
+  '@swc/jest',
+  { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' }, module: { type: 'commonjs' } },
+];
+
+const project = (displayName, more = {}) => ({
+  displayName,
+  rootDir: __dirname,
+  testEnvironment: 'node',
+  testMatch: [`<rootDir>/test/${displayName}/**/*.test.ts`],
+  transform: { '\\.ts$': swc },
+  ...more,
+});
+
+module.exports = {
+  projects: [project('unit'), project('contract'), project('integration'), project('faults')],
+  maxWorkers: 2,
+};
