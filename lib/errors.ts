@@ -162,9 +162,13 @@ export function asProvisiondError(thrown: unknown, doing: string): ProvisiondErr
 /** The chain of messages from the outermost to the root cause, for people. */
 export function describeError(thrown: unknown): string {
   const messages: string[] = [];
-  for (let error = thrown; error !== undefined && messages.length < 10;) {
-    messages.push(error instanceof Error ? error.message : String(error));
-    error = error instanceof Error ? error.cause : undefined;
+  let error = thrown;
+  while (error instanceof Error && messages.length < 10) {
+    messages.push(error.message);
+    error = error.cause;
+  }
+  if (!(error instanceof Error) && error !== undefined) {
+    messages.push(typeof error === 'string' ? error : JSON.stringify(error));
   }
   return messages.join(': ');
 }
