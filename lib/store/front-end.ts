@@ -3,6 +3,7 @@
  * (`addRequest`, `Connect`, `extend`, `end` of Apache VCL 2.5.1), and the inventory an admin enters there.
  */
 import type { Blame } from '../errors';
+import type { HostFacts } from '../model/reservation';
 import type { StateName } from '../model/states';
 
 export interface NewReservation {
@@ -73,6 +74,8 @@ export interface HostSummary {
   readonly driver: string | null;
   readonly profile: string;
   readonly computers: number;
+  /** The same as a reservation on that host would see it: what is needed to connect and to look at its folders. */
+  readonly facts: HostFacts;
 }
 
 export interface ImageSummary {
