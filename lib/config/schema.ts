@@ -1,0 +1,161 @@
+/** The one table of settings: everything else about them (file, environment, documentation) is derived from it. */
+import path from 'node:path';
+import type { Config } from './config';
+import type { Kind } from './kinds';
+import {
+  databaseUrl,
+  filePath,
+  filePaths,
+  hostName,
+  oneOf,
+  optionalFilePath,
+  remotePath,
+  wholeNumber,
+  wordMap,
+} from './kinds';
+
+type LogKey = keyof Config['log'];
+
+/** Keys as they stand in the file, groups with a dot; `databasePasswordFile` only completes `database`. */
+export type SettingKey = Exclude<keyof Config, 'log'> | `log.${LogKey}` | 'databasePasswordFile';
+
+export type SettingValue<K extends SettingKey> = K extends `log.${infer L extends LogKey}`
+  ? Config['log'][L]
+  : K extends keyof Config
+    ? Config[K]
+    : string | null;
+
+/** What some defaults depend on. */
+export interface Surroundings {
+  readonly hostname: string;
+  readonly stateDir: string;
+}
+
+export interface Setting<T> extends Kind<T> {
+  /** One line for people. */
+  readonly about: string;
+  readonly default: T | ((surroundings: Surroundings) => T);
+  /** May hold a secret: never shown, and `PROVISIOND_…_FILE` may name a file that holds the value. */
+  readonly secret?: true;
+  /** Entries are added to those of the default instead of taking their place. */
+  readonly merged?: true;
+}
+
+const setting = <T>(
+  kind: Kind<T>,
+  about: string,
+  byDefault: Setting<T>['default'],
+  more: Partial<Setting<T>> = {},
+) => ({
+  ...kind,
+  about,
+  default: byDefault,
+  ...more,
+});
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** In the order of the documentation. */
+export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } = {
+  stateDir: setting(filePath, 'Folder of the embedded database and of what provisiond keeps.', '/var/lib/provisiond'),
+  database: setting(
+    databaseUrl,
+    'The database: sqlite:PATH or mysql://USER@HOST/NAME.',
+    ({ stateDir }: Surroundings) => `sqlite:${path.join(stateDir, 'provisiond.db')}`,
+    { secret: true },
+  ),
+  databasePasswordFile: setting(optionalFilePath, 'File that holds the password of a mysql:// database.', null),
+  managementNode: setting(
+    hostName,
+    "This node's name in the managementnode table.",
+    ({ hostname }: Surroundings) => hostname,
+  ),
+  pluginDirs: setting(filePaths, 'More folders with drivers/ and os-modules/ in them.', []),
+  osModules: setting(
+    wordMap,
+    'Which OS module serves which module of the VCL database; yours are added to these.',
+    { 'VCL::Module::OS::Linux': 'linux', 'VCL::Module::OS::Linux::Ubuntu': 'linux' },
+    { merged: true },
+  ),
+
+  pollIntervalMs: setting(wholeNumber(10, MINUTE, 'milliseconds'), 'How often the database is asked for work.', 250),
+  maxLoads: setting(wholeNumber(1, 1000), 'How many reservations are worked at once, on all hosts together.', 10),
+  maxLoadsPerHost: setting(wholeNumber(1, 1000), 'How many of them on one host, unless the host says otherwise.', 4),
+  leaseSeconds: setting(
+    wholeNumber(2, 3600, 'seconds'),
+    'After how long without a sign of life another daemon takes over.',
+    30,
+  ),
+  retryAttempts: setting(wholeNumber(0, 100), 'How often work is tried again after a fault that may pass.', 3),
+  retryDelayMs: setting(
+    wholeNumber(0, HOUR, 'milliseconds'),
+    'Pause before the first new try; doubles each time.',
+    5 * SECOND,
+  ),
+  userPasswordLength: setting(wholeNumber(6, 64, 'characters'), 'Length of the passwords that users get.', 12),
+
+  xmlDirectory: setting(remotePath, 'Folder on the hosts for domain XML files.', '/tmp/vcl'),
+  sshKeyFiles: setting(filePaths, 'Private keys for hosts and guests; those that exist are tried in this order.', [
+    '/etc/vcl/vcl.key',
+    '~/.ssh/id_ed25519',
+    '~/.ssh/id_ecdsa',
+    '~/.ssh/id_rsa',
+  ]),
+  sshMaxChannels: setting(
+    wholeNumber(1, 100),
+    'Commands at once on one connection; below MaxSessions of sshd (10 by default).',
+    8,
+  ),
+  sshConnectTimeoutMs: setting(
+    wholeNumber(100, 10 * MINUTE, 'milliseconds'),
+    'How long a connection to a host may take.',
+    10 * SECOND,
+  ),
+  commandTimeoutMs: setting(wholeNumber(100, DAY, 'milliseconds'), 'How long a command on a host may take.', MINUTE),
+  imageTimeoutMs: setting(wholeNumber(1000, DAY, 'milliseconds'), 'How long the copy of an image may take.', HOUR),
+  hookTimeoutMs: setting(
+    wholeNumber(100, DAY, 'milliseconds'),
+    'How long a hook of a plugin may take; longer than imageTimeoutMs, for a driver may copy an image.',
+    HOUR + 5 * MINUTE,
+  ),
+  guestBootTimeoutMs: setting(
+    wholeNumber(1000, DAY, 'milliseconds'),
+    'How long a guest may take from its start until it answers by ssh.',
+    10 * MINUTE,
+  ),
+  guestCommandTimeoutMs: setting(
+    wholeNumber(100, DAY, 'milliseconds'),
+    'How long a stage of an OS module may take in the guest.',
+    5 * MINUTE,
+  ),
+
+  'log.level': setting(oneOf('debug', 'info', 'warn', 'error'), 'The least important lines to log.', 'info'),
+  'log.format': setting(oneOf('human', 'json'), 'Lines for people, or a JSON object a line.', 'human'),
+  'log.file': setting(optionalFilePath, 'File to log to; by default the standard error output.', null),
+};
+
+export const SETTING_KEYS = Object.keys(SETTINGS) as SettingKey[];
+
+/** `log.level` → `PROVISIOND_LOG_LEVEL`, `maxLoadsPerHost` → `PROVISIOND_MAX_LOADS_PER_HOST` */
+export function environmentName(key: SettingKey): string {
+  return `PROVISIOND_${key
+    .replace(/([a-z])([A-Z])/g, '$1_$2')
+    .replace('.', '_')
+    .toUpperCase()}`;
+}
+
+/** The default value of a setting as it stands in the documentation. */
+export function documentedDefault<K extends SettingKey>(key: K, surroundings: Surroundings): SettingValue<K> {
+  const byDefault = SETTINGS[key].default as SettingValue<K> | ((surroundings: Surroundings) => SettingValue<K>);
+  return typeof byDefault === 'function' ? byDefault(surroundings) : byDefault;
+}
+
+/** The default value of a setting, with its paths made absolute. */
+export function defaultValue<K extends SettingKey>(key: K, surroundings: Surroundings): SettingValue<K> {
+  const { locate } = SETTINGS[key] as Setting<unknown>;
+  const value = documentedDefault(key, surroundings);
+  return locate ? (locate(value, '/') as SettingValue<K>) : value;
+}
