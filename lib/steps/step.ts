@@ -105,3 +105,11 @@ export async function undoSteps<C, E>(
   }
   return leftovers;
 }
+
+/** The same steps, counted as done while the condition does not hold. */
+export function onlyWhen<C, E>(condition: (context: C) => boolean, steps: readonly Step<C, E>[]): Step<C, E>[] {
+  return steps.map((step) => ({
+    ...step,
+    done: async (context: C) => !condition(context) || ((await step.done?.(context)) ?? false),
+  }));
+}

@@ -1,0 +1,202 @@
+/**
+ * The composition root: builds the adapters, gives them to what needs them, starts and stops it all.
+ * Nothing else in the program makes a store, a host, a connector or a registry for the daemon.
+ */
+import type { Config } from './config/config';
+import { ProvisiondError } from './errors';
+import { SshGuestConnector } from './host/guest-connector';
+import type { Host } from './host/host';
+import { HostPool } from './host/host-pool';
+import { Slots } from './host/slots';
+import { HostFactsCache } from './libvirt/host-facts';
+import { LibvirtProvisioner } from './libvirt/libvirt-provisioner';
+import type { Log } from './log';
+import type { Reservation } from './model/reservation';
+import { PluginRegistry } from './plugins/registry';
+import { GuestAccess } from './states/guest-access';
+import type { Job } from './states/job';
+import { openStore } from './store/open-store';
+import type { Lease, Store } from './store/store';
+import { LeaseKeeper } from './work/lease-keeper';
+import { Poller } from './work/poller';
+import { schedule } from './work/schedule';
+import { Worker, type JobParts } from './work/worker';
+
+export interface RunningDaemon {
+  /** Takes nothing more up, lets each job come to its next step border, leaves VMs alone, closes everything. */
+  stop(reason: string): Promise<void>;
+  /** Settles when the daemon has stopped; rejects when it cannot go on. */
+  readonly done: Promise<void>;
+}
+
+/**
+ * Starts the daemon; returns once it is on its way. It becomes active when it holds the lease of its node.
+ * @throws SCHEMA_MISSING, SCHEMA_NEWER, NOT_FOUND (no row for the management node), DATABASE_UNAVAILABLE
+ */
+export async function startDaemon(config: Config, log: Log): Promise<RunningDaemon> {
+  const { store } = await openStore({ database: config.database, log });
+  try {
+    await requireSchema(store);
+    const node = await store.managementNode(config.managementNode);
+    log.info('provisiond starts', { database: store.label, managementNode: node.hostname, pid: process.pid });
+    return serve(config, log, store, node.id, node.keyFiles);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function requireSchema(store: Store): Promise<void> {
+  const state = await store.schemaState();
+  if (state === 'missing' || state === 'older') {
+    throw new ProvisiondError('SCHEMA_MISSING', `the database ${store.label} has no tables of this version`);
+  }
+  if (state === 'newer')
+    throw new ProvisiondError('SCHEMA_NEWER', `the database ${store.label} is newer than this program`);
+}
+
+function serve(config: Config, log: Log, store: Store, nodeId: number, keyFiles: readonly string[]): RunningDaemon {
+  const stopping = new AbortController();
+  const hosts = new HostPool({
+    keyFiles: keyFiles.length > 0 ? keyFiles : config.sshKeyFiles,
+    maxLoadsPerHost: config.maxLoadsPerHost,
+    connectTimeoutMs: config.sshConnectTimeoutMs,
+    commandTimeoutMs: config.commandTimeoutMs,
+    maxChannels: config.sshMaxChannels,
+  });
+  const connector = new SshGuestConnector({ commandTimeoutMs: config.guestCommandTimeoutMs });
+  const registry = new PluginRegistry(config, log);
+  const parts = {
+    config,
+    store,
+    hosts,
+    connector,
+    registry,
+    facts: new HostFactsCache(),
+    slots: new Slots(config.maxLoads),
+  };
+  const keeper = new LeaseKeeper(store, config.leaseSeconds, log);
+
+  const done = (async () => {
+    while (!stopping.signal.aborted) {
+      const lease = await keeper.acquire(nodeId, stopping.signal);
+      await beActive(lease, keeper, parts, log, stopping.signal);
+    }
+  })()
+    .catch((error: unknown) => {
+      if (!stopping.signal.aborted) throw error;
+    })
+    .finally(async () => {
+      await connector.close();
+      await hosts.close();
+      await store.close();
+      log.info('provisiond has stopped');
+    });
+
+  return {
+    done,
+    stop: async (reason) => {
+      log.info(`stopping: ${reason}`);
+      stopping.abort(new Error(reason));
+      await done.catch(() => {});
+    },
+  };
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly store: Store;
+  readonly hosts: HostPool;
+  readonly connector: SshGuestConnector;
+  readonly registry: PluginRegistry;
+  readonly facts: HostFactsCache;
+  readonly slots: Slots;
+}
+
+/** Works the inbox for as long as the lease is ours and nobody stops us. */
+async function beActive(
+  lease: Lease,
+  keeper: LeaseKeeper,
+  parts: Parts,
+  log: Log,
+  stopping: AbortSignal,
+): Promise<void> {
+  const { store, config } = parts;
+  const lost = new AbortController();
+  const worker: Worker = new Worker(
+    store,
+    config,
+    (job) => makeJob(job, parts),
+    log,
+    () => poller.pollNow(),
+  );
+  const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
+  const heartbeat = schedule('heartbeat', '*/5 * * * * *', log, async () => {
+    if (!(await keeper.beat(lease))) lost.abort(new Error('the lease was lost'));
+  });
+  const refresh = schedule('timings', '*/30 * * * * *', log, () => poller.refreshTimings());
+  try {
+    await keeper.beat(lease);
+    await poller.start();
+    await aborted(AbortSignal.any([lost.signal, stopping]));
+  } finally {
+    await Promise.all([heartbeat.stop(), refresh.stop(), poller.stop()]);
+    await worker.stop(stopping.aborted ? 'the daemon stops' : 'the lease was lost');
+    if (!lost.signal.aborted)
+      await store.releaseLease(lease).catch((error: unknown) => log.warn('lease not released', { error }));
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+function makeJob(parts: JobParts, { config, store, hosts, connector, registry, facts, slots }: Parts): Job {
+  const { claim, reservation, watch, log, onEnd } = parts;
+  const { signal } = watch;
+  const provisioner = new LibvirtProvisioner({
+    reservation,
+    loadId: claim.loadId,
+    host: hostOf(reservation, hosts),
+    facts,
+    registry,
+    config,
+    log,
+    signal,
+  });
+  return {
+    ...parts,
+    signal,
+    config,
+    store,
+    provisioner,
+    guest: new GuestAccess(
+      reservation,
+      () => registry.osModule(reservation.image.os.modulePackage),
+      connector,
+      config,
+      log,
+      signal,
+    ),
+    findings: {},
+    takeLoadSlot: once(async () => {
+      if (!reservation.host) return;
+      onEnd(await hosts.loadSlots(reservation.host).acquire(signal));
+      onEnd(await slots.acquire(signal));
+    }),
+  };
+}
+
+/** A place is taken once a job, however often its steps are run again. */
+function once(take: () => Promise<void>): () => Promise<void> {
+  let taken: Promise<void> | undefined;
+  return () => (taken ??= take());
+}
+
+/** The computer's host; for a computer without one, a host whose every command says so. */
+function hostOf({ host, computer }: Reservation, hosts: HostPool): Host {
+  if (host) return hosts.get(host);
+  const message = `computer ${computer.shortName} is assigned to no VM host`;
+  return { name: 'none', run: () => Promise.reject(new ProvisiondError('COMPUTER_NOT_ASSIGNED', message)) };
+}

@@ -1,0 +1,32 @@
+/**
+ * Two requests on one computer: what becomes of the one that stands in our way
+ * (`computer_not_being_used` of VCL's new state).
+ */
+import type { StateName } from './states';
+
+export interface Rival {
+  readonly state: StateName;
+  readonly lastState: StateName;
+  readonly secondsToStart: number;
+  readonly imageRevisionId: number;
+}
+
+/**
+ * - `ignore`: it is over, or it begins later
+ * - `wait`: it is at work; look again
+ * - `complete`: a reload that nobody waits for: set it complete, ours is the one that is needed
+ * - `refuse`: an admin must act first
+ */
+export type Verdict = 'ignore' | 'wait' | 'complete' | 'refuse';
+
+/** @param imageRevisionId the revision that we need on the computer */
+export function judgeRival(rival: Rival, imageRevisionId: number): Verdict {
+  const work = rival.state === 'pending' ? rival.lastState : rival.state;
+  if (rival.state === 'complete' || rival.state === 'failed') return 'ignore';
+  if (rival.state === 'maintenance') return 'refuse';
+  if (work === 'image' || work === 'checkpoint') return 'wait';
+  if (rival.secondsToStart > 0) return 'ignore';
+  // A reload of what we need is worth waiting for: it leaves the computer ready.
+  if (work === 'reload') return rival.imageRevisionId === imageRevisionId ? 'wait' : 'complete';
+  return 'wait';
+}

@@ -1,0 +1,85 @@
+import { ProvisiondError } from '../errors';
+import { END_LOOKAHEAD_SECONDS } from '../model/timings';
+import type { Transition } from '../store/store';
+import type { Job, StateHandler } from './job';
+import { userIsChecked } from './reserved';
+
+/** How often the guest is asked for the user while he may have left. VCL: 15 s. */
+const LOOK_FOR_USER_MS = 15_000;
+const DAY_MINUTES = 24 * 60;
+
+/** A user works on it: watch the end of the reservation, and whether the user is still there. */
+export const inuseState: StateHandler = {
+  state: 'inuse',
+  kind: 'attend',
+  steps: [
+    { name: 'watch the end of the reservation', done: endIsFar, run: watchTheEnd },
+    { name: 'look for the user', done: nobodyIsChecked, run: lookForUser },
+  ],
+  onSuccess: () => ({ request: 'inuse', computer: 'inuse' }),
+};
+
+function endIsFar(job: Job): boolean {
+  return job.watch.row.secondsToEnd > END_LOOKAHEAD_SECONDS;
+}
+
+/** Counts down to the end; an extension meanwhile is a regular result: the reservation goes on. */
+async function watchTheEnd(job: Job): Promise<Transition> {
+  const { general_end_notice_first: first, general_end_notice_second: second } = job.timings;
+  for (const notice of [Math.min(first, END_LOOKAHEAD_SECONDS), second, 0]) {
+    if (await extendedBefore(job, notice)) return { request: 'inuse', computer: 'inuse' };
+    const left = job.watch.row.secondsToEnd;
+    job.narrator.note(null, left > 0 ? `${Math.round(left / 60)} minutes to the end` : 'the end is reached');
+  }
+  return endReservation(job);
+}
+
+/** Waits until so many seconds are left. @returns whether the end was moved away meanwhile */
+async function extendedBefore(job: Job, seconds: number): Promise<boolean> {
+  for (;;) {
+    const { secondsToEnd } = job.watch.row;
+    if (secondsToEnd > END_LOOKAHEAD_SECONDS + 60) return true;
+    if (secondsToEnd <= seconds) return false;
+    await job.watch.until(
+      (row) => (row.secondsToEnd <= seconds || row.secondsToEnd > END_LOOKAHEAD_SECONDS + 60 ? true : undefined),
+      (secondsToEnd - seconds + 1) * 1000,
+    );
+  }
+}
+
+function endReservation(job: Job): Transition {
+  if (!job.reservation.request.forImaging) return { request: 'timeout', computer: 'timeout', ending: 'EOR' };
+  // VCL captures an imaging reservation at its end, through the front end. Until that is there nothing may be lost:
+  // the machine is put aside for an admin, as VCL does when the capture cannot be asked for.
+  const error = new ProvisiondError('NOT_YET', 'an imaging reservation ended; its capture is not done by this version');
+  job.log.error('the machine is kept in maintenance', { error });
+  return { request: 'maintenance', computer: 'maintenance' };
+}
+
+function nobodyIsChecked(job: Job): boolean {
+  const { request, server, reservationCount } = job.reservation;
+  return (
+    !userIsChecked(job) ||
+    server !== null ||
+    request.forImaging ||
+    reservationCount > 1 ||
+    request.durationMinutes > DAY_MINUTES ||
+    job.watch.row.secondsToEnd < job.timings.reconnecttimeout + job.timings.general_end_notice_first
+  );
+}
+
+/** A user who left gets `reconnecttimeout` to come back. A guest that does not answer is not held against him. */
+async function lookForUser(job: Job): Promise<Transition | void> {
+  if ((await job.guest.statusIfAnswering()) === null) return;
+  const remoteIp = job.watch.row.remoteIp ?? '';
+  if ((await job.guest.connectedFrom(remoteIp)) !== null) return;
+  job.narrator.note('reconnecttimeout', 'the user is not connected');
+  const deadline = performance.now() + job.timings.reconnecttimeout * 1000;
+  while (performance.now() < deadline) {
+    await job.watch.pause(LOOK_FOR_USER_MS);
+    if ((await job.guest.connectedFrom(remoteIp)) === null) continue;
+    job.narrator.note('connected', 'the user is back');
+    return;
+  }
+  return { request: 'timeout', ending: 'timeout' };
+}

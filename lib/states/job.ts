@@ -1,0 +1,48 @@
+/** What a state's steps work with: one claimed request, its frozen reservation, and the ports. */
+import type { Config } from '../config/config';
+import type { LoadContext } from '../libvirt/load-steps';
+import type { Log } from '../log';
+import type { NodeStatus } from '../model/power';
+import type { Reservation } from '../model/reservation';
+import type { ComputerState, WorkableState } from '../model/states';
+import type { Timings } from '../model/timings';
+import type { Step } from '../steps/step';
+import type { Claim, Store, Transition } from '../store/store';
+import type { Narrator } from '../work/narrator';
+import type { RequestWatch } from '../work/request-watch';
+import type { GuestAccess } from './guest-access';
+
+export interface Job extends LoadContext {
+  readonly claim: Claim;
+  readonly reservation: Reservation;
+  readonly config: Config;
+  readonly timings: Timings;
+  readonly store: Store;
+  readonly guest: GuestAccess;
+  readonly watch: RequestWatch;
+  readonly narrator: Narrator;
+  /** Takes one of the places for heavy work on the computer's host; given back when the job ends. */
+  takeLoadSlot(): Promise<void>;
+  /** Waits until another request's job in this daemon has let go of its computer; at once when there is none. */
+  whenEnded(requestId: number): Promise<void>;
+  /** What the steps of one run found out; nothing here outlives the run. */
+  readonly findings: Findings;
+}
+
+export interface Findings {
+  nodeStatus?: NodeStatus;
+  reclaim?: 'keep' | 'sanitize' | 'reload' | 'unload';
+}
+
+export type JobStep = Step<Job, Transition>;
+
+/** One request state: its steps, read from top to bottom, and what follows when they went well. */
+export interface StateHandler {
+  readonly state: WorkableState;
+  /** `load` work counts against the limits of loads; `attend` waits for people and costs next to nothing. */
+  readonly kind: 'load' | 'attend';
+  readonly steps: readonly JobStep[];
+  readonly onSuccess: (job: Job) => Transition;
+  /** What becomes of the computer when the request fails through the computer's own fault. VCL: `failed`. */
+  readonly computerOnFailure?: ComputerState;
+}

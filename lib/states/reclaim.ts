@@ -1,0 +1,94 @@
+/**
+ * A reservation is over: what becomes of its computer (`VCL::reclaim`, for the states deleted and timeout).
+ */
+import type { WorkableState } from '../model/states';
+import type { Transition } from '../store/store';
+import { ownerAccount } from './accounts';
+import type { Findings, Job, JobStep, StateHandler } from './job';
+import { releaseComputer } from './release-computer';
+
+type Fate = NonNullable<Findings['reclaim']>;
+
+/** @param story the loadlog name: the state's own */
+export function reclaimHandler(state: WorkableState, story: string): StateHandler {
+  return { state, kind: 'load', steps: reclaimSteps(story), onSuccess: afterReclaim };
+}
+
+function reclaimSteps(story: string): JobStep[] {
+  return [
+    { name: 'decide what becomes of the computer', story: { before: story }, run: decide },
+    { name: 'clean the guest', done: (job) => job.findings.reclaim !== 'sanitize', run: sanitize },
+    { name: 'say goodbye to the guest', done: isKept, run: sayGoodbye },
+    { name: 'unload the computer', done: (job) => job.findings.reclaim !== 'unload', run: releaseComputer },
+    { name: 'order the reload', done: (job) => job.findings.reclaim !== 'reload', run: orderReload },
+  ];
+}
+
+function isKept(job: Job): boolean {
+  return job.findings.reclaim === 'keep' || job.findings.reclaim === 'sanitize';
+}
+
+/**
+ * Decided by what is on the host, not by the last state alone: the front end writes `reserved` as the last state of a
+ * request that was still loading (contract 2.10), so that it says nothing.
+ */
+async function decide(job: Job): Promise<void> {
+  job.findings.reclaim = await fateOf(job);
+  job.log.info('decided what becomes of the computer', { fate: job.findings.reclaim });
+}
+
+async function fateOf(job: Job): Promise<Fate> {
+  const { computer, host, image } = job.reservation;
+  if (computer.state === 'maintenance' || computer.state === 'deleted' || host === null) return 'keep';
+  const active = await job.provisioner.activeDomain();
+  if (active === null) return 'unload';
+  const { lastState } = job.claim;
+  const wasUsed = lastState !== 'reserved' && lastState !== 'new';
+  if (wasUsed) return afterUse(job);
+  const guest = active.state === 'running' ? await job.guest.statusIfAnswering() : null;
+  // Half loaded, or nobody knows what: nothing of it is worth keeping.
+  if (!guest?.postLoadDone || guest.imageRevisionId !== image.revisionId) return 'unload';
+  return guest.tainted ? afterUse(job) : 'sanitize';
+}
+
+/** VCL's predictive modules: Level_2 powers off and unloads, the others load again. */
+function afterUse(job: Job): Fate {
+  return job.reservation.computer.predictivePackage.endsWith('::Level_2') ? 'unload' : 'reload';
+}
+
+async function sanitize(job: Job): Promise<void> {
+  try {
+    await job.guest.sanitize([ownerAccount(job.reservation, null)]);
+  } catch (error) {
+    if (job.signal.aborted) throw error;
+    job.log.warn('the guest could not be cleaned; it is loaded anew or unloaded instead', { error });
+    job.findings.reclaim = afterUse(job);
+  }
+}
+
+/** Scripts of the site may want to run in the guest; a guest that is gone has none. */
+async function sayGoodbye(job: Job): Promise<void> {
+  if (job.findings.reclaim === 'unload' || job.findings.reclaim === 'reload') {
+    await job.guest.postReservation().catch((error: unknown) => {
+      if (job.signal.aborted) throw error;
+      job.log.info('no last stage in the guest', { error });
+    });
+  }
+  await job.guest.forget();
+}
+
+async function orderReload(job: Job): Promise<void> {
+  const { image } = job.reservation;
+  await job.store.insertReload(job.claim, job.reservation, { id: image.id, revisionId: image.revisionId });
+}
+
+function afterReclaim(job: Job): Transition {
+  switch (job.findings.reclaim) {
+    case 'keep':
+      return { request: 'complete' };
+    case 'reload':
+      return { request: 'complete', computer: 'reload' };
+    default:
+      return { request: 'complete', computer: 'available' };
+  }
+}

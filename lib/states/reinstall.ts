@@ -1,0 +1,14 @@
+import { addUser } from './accounts';
+import type { StateHandler } from './job';
+import { loadImage } from './load-image';
+
+/** The user wants a fresh machine: load it again whatever it holds, then as new. */
+export const reinstallState: StateHandler = {
+  state: 'reinstall',
+  kind: 'load',
+  steps: [
+    ...loadImage({ forced: true }),
+    { name: 'add the user', story: { before: 'addinguser', after: 'nodeready' }, run: addUser },
+  ],
+  onSuccess: () => ({ request: 'reserved' }),
+};

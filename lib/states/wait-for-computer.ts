@@ -1,0 +1,56 @@
+import { ProvisiondError } from '../errors';
+import { judgeRival } from '../model/competition';
+import type { Job } from './job';
+
+/** VCL looks 24 times, 5 s apart; a reload of the same image is worth `image.reloadtime`, 5 minutes at least. */
+const LOOK_EVERY_MS = 2000;
+const PATIENCE_MS = 24 * 5000;
+const LEAST_RELOAD_MINUTES = 5;
+
+/**
+ * Waits until no other request uses the computer (`computer_not_being_used` of VCL).
+ * @throws COMPUTER_NOT_AVAILABLE naming what has it
+ */
+export async function waitForComputer(job: Job): Promise<void> {
+  const { computer, image } = job.reservation;
+  if (computer.state === 'deleted' || computer.state === 'vmhostinuse' || computer.state === 'maintenance') {
+    throw new ProvisiondError('COMPUTER_NOT_AVAILABLE', `computer ${computer.shortName} is in state ${computer.state}`);
+  }
+  const reloadMs = Math.max(image.reloadMinutes, LEAST_RELOAD_MINUTES) * 60_000;
+  const startedAt = performance.now();
+  for (;;) {
+    const rivals = await standInTheWay(job);
+    if (rivals.length === 0) return;
+    const [rival] = rivals;
+    const patience = rivals.some(({ isReload }) => isReload) ? reloadMs : PATIENCE_MS;
+    if (rival!.refused || performance.now() - startedAt > patience) {
+      throw new ProvisiondError(
+        'COMPUTER_NOT_AVAILABLE',
+        `computer ${computer.shortName} is used by request ${rival!.requestId} (${rival!.state})`,
+      );
+    }
+    await job.watch.pause(LOOK_EVERY_MS);
+  }
+}
+
+async function standInTheWay(job: Job) {
+  const { computer, image, request } = job.reservation;
+  const inTheWay: { requestId: number; state: string; isReload: boolean; refused: boolean }[] = [];
+  for (const rival of await job.store.competitors(computer.id, request.id)) {
+    const verdict = judgeRival(rival, image.revisionId);
+    if (verdict === 'ignore') continue;
+    if (verdict === 'complete') {
+      job.log.info(`request ${rival.requestId} (${rival.state}) gives way`);
+      await job.store.completeCompetitor(job.claim, rival);
+      await job.whenEnded(rival.requestId);
+      continue;
+    }
+    inTheWay.push({
+      requestId: rival.requestId,
+      state: `${rival.state}/${rival.lastState}`,
+      isReload: rival.state === 'reload' || rival.lastState === 'reload',
+      refused: verdict === 'refuse',
+    });
+  }
+  return inTheWay;
+}

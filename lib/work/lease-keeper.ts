@@ -1,0 +1,66 @@
+/**
+ * One active daemon a management node: takes the node's lease, keeps it alive, and notices when it is lost.
+ * A second daemon waits here as standby and takes over when the first is dead.
+ */
+import { hostname } from 'node:os';
+import { findError } from '../errors';
+import type { Log } from '../log';
+import type { Lease, Store } from '../store/store';
+
+const TRY_AGAIN_MS = 2000;
+
+export class LeaseKeeper {
+  private renewedAt = 0;
+
+  constructor(
+    private readonly store: Store,
+    private readonly seconds: number,
+    private readonly log: Log,
+  ) {}
+
+  /** Waits until this daemon is the active one of the node. @throws the signal's reason */
+  async acquire(managementNodeId: number, signal: AbortSignal): Promise<Lease> {
+    const holder = `${hostname()}:${process.pid}`;
+    for (let standby = false; ;) {
+      signal.throwIfAborted();
+      const lease = await this.store.acquireLease(managementNodeId, holder, this.seconds);
+      if (lease) {
+        this.renewedAt = performance.now();
+        this.log.info('this daemon is active now', { holder, token: lease.token });
+        return lease;
+      }
+      if (!standby) this.log.info('another daemon works for this management node; waiting as standby');
+      standby = true;
+      await pause(TRY_AGAIN_MS, signal);
+    }
+  }
+
+  /**
+   * Renews the lease and checks the node in.
+   * @returns false when the lease is lost, or may be: it could not be renewed for as long as it lives
+   */
+  async beat(lease: Lease): Promise<boolean> {
+    try {
+      await this.store.renewLease(lease, this.seconds);
+      this.renewedAt = performance.now();
+      await this.store.checkIn(lease);
+      return true;
+    } catch (error) {
+      if (findError(error, 'LEASE_LOST')) return false;
+      this.log.warn('the lease could not be renewed', { error });
+      return performance.now() - this.renewedAt < this.seconds * 1000;
+    }
+  }
+}
+
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal.addEventListener('abort', end, { once: true });
+  });
+}

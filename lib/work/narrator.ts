@@ -1,0 +1,100 @@
+/**
+ * Writes the story of a reservation: steps become lines of `computerloadlog` (what the front end shows) and of
+ * `provisiond_event` (what `provisiond show` prints). Lines are gathered for a moment and written together, in order:
+ * a load of twenty steps costs a few statements. The log is the story, not the truth: losing its last lines in a crash
+ * loses nothing that a resumed run needs.
+ */
+import { describeError, ProvisiondError } from '../errors';
+import type { Log } from '../log';
+import type { Reservation } from '../model/reservation';
+import type { StepEvent } from '../steps/step';
+import type { Claim, Store, StoryLine } from '../store/store';
+
+const GATHER_MS = 150;
+
+export class Narrator {
+  private lines: StoryLine[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private writing: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly store: Store,
+    private readonly claim: Claim,
+    private readonly reservation: Reservation,
+    private readonly log: Log,
+  ) {}
+
+  /** A line outside of any step. @param loadState a name of `computerloadstate`, null: only in our own events */
+  note(loadState: string | null, text: string): void {
+    this.add(loadState, text, 'note', 'note');
+  }
+
+  readonly observe = (event: StepEvent): void => {
+    switch (event.kind) {
+      case 'begun':
+        this.log.debug(`${event.step} …`);
+        this.add(event.story ?? null, event.step, event.step, 'begun');
+        break;
+      case 'skipped':
+        this.log.debug(`${event.step}: nothing to do`);
+        this.add(event.story ?? null, `${event.step}: nothing to do`, event.step, 'skipped');
+        break;
+      case 'ended':
+        this.log.info(event.step, { milliseconds: event.milliseconds });
+        this.add(event.story ?? null, event.step, event.step, 'ended', { milliseconds: event.milliseconds });
+        break;
+      case 'failed':
+        this.add(null, describeError(event.error), event.step, 'failed', {
+          milliseconds: event.milliseconds,
+          ...(event.error instanceof ProvisiondError && {
+            errorCode: event.error.code,
+            blame: event.error.blame,
+            hint: event.error.hint,
+          }),
+        });
+        break;
+      case 'undone':
+        if (event.error) this.log.warn(`could not undo '${event.step}'`, { error: event.error });
+        this.add(null, event.error ? describeError(event.error) : event.step, event.step, 'undone');
+        break;
+    }
+  };
+
+  /** Writes what was gathered. Failing to is logged and no more: the work itself goes on. */
+  async flush(): Promise<void> {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    const lines = this.lines;
+    this.lines = [];
+    if (lines.length > 0) {
+      this.writing = this.writing
+        .then(() => this.store.tell(lines))
+        .catch((error: unknown) => this.log.warn('could not write the story of the reservation', { error }));
+    }
+    await this.writing;
+  }
+
+  private add(
+    loadState: string | null,
+    text: string,
+    step: string,
+    kind: NonNullable<StoryLine['event']>['kind'],
+    more: object = {},
+  ): void {
+    this.lines.push({
+      reservationId: this.reservation.id,
+      computerId: this.reservation.computer.id,
+      loadState,
+      text,
+      event: {
+        requestId: this.claim.requestId,
+        loadId: this.claim.loadId,
+        state: this.claim.state,
+        step,
+        kind,
+        ...more,
+      },
+    });
+    this.timer ??= setTimeout(() => void this.flush(), GATHER_MS);
+  }
+}

@@ -1,0 +1,111 @@
+/** Looks at the inbox every fraction of a second: takes up what is due, and keeps what is in hand informed. */
+import type { Log } from '../log';
+import { DEFAULT_TIMINGS, timingsFrom, whenDue, type Timings } from '../model/timings';
+import { isWorkable } from '../model/states';
+import type { DueRequest, Lease, Store } from '../store/store';
+import type { Worker } from './worker';
+
+/** After failed polls the next one waits longer, up to this. */
+const LONGEST_PAUSE_MS = 5000;
+
+export class Poller {
+  private timer: NodeJS.Timeout | undefined;
+  private polling: Promise<void> = Promise.resolve();
+  private failures = 0;
+  private stopped = false;
+  private wanted = false;
+  private timings: Timings = DEFAULT_TIMINGS;
+  /** Resolves with the first poll that succeeded: the daemon is ready. */
+  readonly ready: Promise<void>;
+  private becomeReady!: () => void;
+
+  constructor(
+    private readonly store: Store,
+    private readonly worker: Worker,
+    private readonly lease: Lease,
+    private readonly intervalMs: number,
+    private readonly log: Log,
+  ) {
+    this.ready = new Promise((resolve) => (this.becomeReady = resolve));
+  }
+
+  /** Reads VCL's timing variables, takes up what a predecessor left, then polls until stopped. */
+  async start(): Promise<void> {
+    await this.refreshTimings();
+    for (const claim of await this.store.adoptOrphans(this.lease, this.worker.inHand)) {
+      this.log.info('resuming what was interrupted', { request: claim.requestId, state: claim.state });
+      this.worker.start(claim, this.timings);
+    }
+    this.pollNow();
+  }
+
+  async refreshTimings(): Promise<void> {
+    this.timings = timingsFrom(await this.store.variables());
+  }
+
+  /** Polls without waiting for the interval: something has just ended, and what follows it may be due. */
+  pollNow = (): void => {
+    if (this.stopped) return;
+    if (this.timer === undefined) {
+      this.wanted = true;
+      return;
+    }
+    this.schedule(0);
+  };
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    await this.polling;
+  }
+
+  private schedule(delayMs: number): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      this.polling = this.poll();
+    }, delayMs);
+  }
+
+  private async poll(): Promise<void> {
+    this.wanted = false;
+    try {
+      await this.look();
+      if (this.failures > 0) this.log.info('the database answers again');
+      this.failures = 0;
+      this.becomeReady();
+    } catch (error) {
+      if (this.failures++ === 0) this.log.error('the database could not be asked; trying again', { error });
+    }
+    if (this.stopped) return;
+    const pause = Math.min(this.intervalMs * 2 ** Math.min(this.failures, 10), LONGEST_PAUSE_MS);
+    this.schedule(this.wanted && this.failures === 0 ? 0 : pause);
+  }
+
+  private async look(): Promise<void> {
+    const asked = this.worker.inHand;
+    const { due, inHand } = await this.store.poll(this.lease.managementNodeId, asked);
+    this.worker.update(inHand, asked);
+    for (const request of due) {
+      if (this.stopped) return;
+      if (!this.worker.has(request.requestId)) await this.takeUp(request);
+    }
+  }
+
+  private async takeUp(request: DueRequest): Promise<void> {
+    switch (whenDue(request, this.timings)) {
+      case 'work': {
+        if (!isWorkable(request.state)) return;
+        const claim = await this.store.claim(this.lease, request);
+        if (claim) this.worker.start(claim, this.timings);
+        return;
+      }
+      case 'remove':
+        await this.store.removeAtRest(this.lease, request.requestId);
+        return;
+      case 'preload': // comes with the whole VCL contract; until then the load begins at the start
+      case 'not yet':
+        return;
+    }
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * The present row of a request in hand, kept fresh by the poller, so that waiting for the user and noticing a deletion
+ * cost no query of their own.
+ */
+import type { RequestRow } from '../model/reservation';
+import type { WorkableState } from '../model/states';
+
+/** Why a job was told to stop: the front end wrote another state over ours, or deleted the row. */
+export class Overtaken {
+  constructor(readonly row: RequestRow | null) {}
+
+  toString(): string {
+    return this.row ? `the request is ${this.row.state}/${this.row.lastState} now` : 'the request was deleted';
+  }
+}
+
+/** Why a job was told to stop: the daemon stops, or lost its lease. What was begun is resumed later. */
+export class Interrupted {
+  constructor(readonly reason: string) {}
+
+  toString(): string {
+    return this.reason;
+  }
+}
+
+export class RequestWatch {
+  private waiters = new Set<() => void>();
+
+  /** @param current the row as it was read when the request was taken up */
+  constructor(
+    private current: RequestRow,
+    private readonly claimed: WorkableState,
+    private readonly controller: AbortController,
+  ) {}
+
+  get row(): RequestRow {
+    return this.current;
+  }
+
+  get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  /** Called by the poller. `null`: the row is gone. */
+  update(row: RequestRow | null): void {
+    if (row === null || row.state !== 'pending' || row.lastState !== this.claimed) {
+      this.controller.abort(new Overtaken(row));
+      return;
+    }
+    this.current = row;
+    for (const wake of [...this.waiters]) wake();
+  }
+
+  interrupt(reason: string): void {
+    this.controller.abort(new Interrupted(reason));
+  }
+
+  /**
+   * Waits until the row answers.
+   * @param answer undefined: not yet
+   * @returns the answer, or null when the time ran out
+   * @throws the signal's reason when the job is told to stop
+   */
+  async until<T>(answer: (row: RequestRow) => T | undefined, timeoutMs: number): Promise<T | null> {
+    this.signal.throwIfAborted();
+    const known = answer(this.current);
+    if (known !== undefined) return known;
+    return new Promise<T | null>((resolve, reject) => {
+      const settle = (action: () => void) => {
+        clearTimeout(timer);
+        this.waiters.delete(look);
+        this.signal.removeEventListener('abort', stop);
+        action();
+      };
+      const look = () => {
+        const found = answer(this.current);
+        if (found !== undefined) settle(() => resolve(found));
+      };
+      const stop = () => settle(() => reject(this.signal.reason as Error));
+      const timer = setTimeout(() => settle(() => resolve(null)), timeoutMs);
+      this.waiters.add(look);
+      this.signal.addEventListener('abort', stop, { once: true });
+    });
+  }
+
+  /** A pause that ends early when the job is told to stop. @throws the signal's reason */
+  async pause(milliseconds: number): Promise<void> {
+    await this.until(() => undefined, milliseconds);
+  }
+}

@@ -1,0 +1,124 @@
+/** Holds the code to the rules of lib/README.md: which folder may import which, and where each border stands. */
+import { describe, expect, it } from '@jest/globals';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+const ROOT = path.resolve(__dirname, '../..');
+
+/** What a folder of lib may import from others; `errors`, `model` and the type-only ports are open to all. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  model: [],
+  errors: [],
+  steps: ['errors'],
+  log: ['errors', 'config', 'redaction', 'log-line'],
+  redaction: [],
+  'log-line': ['errors'],
+  config: ['errors', 'model'],
+  host: ['errors', 'model', 'plugins/api', 'log', 'config'],
+  plugins: ['errors', 'model', 'config', 'log', 'host/host'],
+  store: ['errors', 'model', 'log', 'config'],
+  images: ['errors', 'model', 'host', 'plugins/api', 'log', 'config'],
+  libvirt: ['errors', 'model', 'host', 'images', 'plugins', 'steps', 'log', 'config'],
+  states: ['errors', 'model', 'host', 'libvirt', 'plugins', 'steps', 'store/store', 'work', 'log', 'config'],
+  operations: ['errors', 'model', 'host', 'libvirt', 'plugins', 'steps', 'store/store', 'work', 'log', 'config'],
+  work: ['errors', 'model', 'states', 'operations', 'steps', 'store/store', 'log', 'config'],
+};
+
+/** The composition root and what the command line makes of it may import everything. */
+const ROOTS = ['daemon', 'main', 'cli'];
+
+const BORDERS: Record<string, RegExp> = {
+  knex: /^lib\/store\//,
+  mysql2: /^lib\/store\//,
+  'better-sqlite3': /^lib\/store\//,
+  ssh2: /^lib\/host\//,
+  xml2js: /^lib\/libvirt\/xml\.ts$/,
+  winston: /^lib\/log\.ts$/,
+  'node-cron': /^lib\/work\/schedule\.ts$/,
+  commander: /^lib\/cli\//,
+  zod: /^lib\/config\//,
+  yaml: /^lib\/config\//,
+};
+
+interface Import {
+  readonly file: string;
+  readonly target: string;
+  readonly typeOnly: boolean;
+}
+
+function sources(folder: string): string[] {
+  return readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => path.join(folder, name));
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(path.join(ROOT, file), 'utf8');
+  const statements = text.matchAll(/^(?:import|export)\s+(type\s+)?(?:[^'";]*?\sfrom\s+)?'([^']+)';/gms);
+  return [...statements].map(([, type, from]) => ({
+    file,
+    target: from!.startsWith('.') ? path.join(path.dirname(file), from!) : from!,
+    typeOnly: type !== undefined,
+  }));
+}
+
+const lib = sources('lib').flatMap(importsOf);
+const plugins = [...sources('drivers'), ...sources('os-modules')].flatMap(importsOf);
+
+/** `lib/store/store` → `store` and `store/store`. */
+function placeOf(target: string): { folder: string; module: string } {
+  const module = target.replace(/^lib\//, '').replace(/\.ts$/, '');
+  return { folder: module.split('/')[0]!, module };
+}
+
+describe('the architecture', () => {
+  it('lets imports run one way', () => {
+    const wrong = lib.filter(({ file, target }) => {
+      const from = placeOf(file);
+      if (!target.startsWith('lib/') || ROOTS.includes(from.folder)) return false;
+      const to = placeOf(target);
+      const allowed = MAY_IMPORT[from.folder] ?? [];
+      return to.folder !== from.folder && !allowed.includes(to.folder) && !allowed.includes(to.module);
+    });
+    expect(wrong.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+  });
+
+  it('lets each library in at one place', () => {
+    const wrong = [...lib, ...plugins].filter(({ file, target }) => BORDERS[target] && !BORDERS[target].test(file));
+    expect(wrong.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+  });
+
+  it('gives plugins nothing of ours at run time but what stands in their own folder', () => {
+    const wrong = plugins.filter(({ file, target, typeOnly }) => {
+      if (target === 'lib/plugins/api') return !typeOnly;
+      return !target.startsWith('node:') && !target.startsWith(`${file.split('/')[0]}/`);
+    });
+    expect(wrong.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+  });
+
+  it('knows no driver and no OS module by name', () => {
+    const names = [...sources('drivers'), ...sources('os-modules')]
+      .filter((file) => file.split('/').length === 2)
+      .map((file) => path.basename(file, '.ts'));
+    const known = sources('lib').filter((file) => {
+      const code = readFileSync(path.join(ROOT, file), 'utf8');
+      return names.some((name) => new RegExp(`(name|driver\\w*|module)\\s*===?\\s*['"]${name}['"]`, 'i').test(code));
+    });
+    expect(known).toEqual([]);
+  });
+
+  it('has no drawer for everything', () => {
+    const drawers = ['lib', 'drivers', 'os-modules', 'test']
+      .flatMap(sources)
+      .filter((file) => /(^|\/)(utils?|helpers?|common|manager|misc)(\.|\/)/.test(file));
+    expect(drawers).toEqual([]);
+  });
+
+  it('keeps files short enough to be read in one go', () => {
+    const long = ['lib', 'drivers', 'os-modules']
+      .flatMap(sources)
+      .map((file) => ({ file, lines: readFileSync(path.join(ROOT, file), 'utf8').split('\n').length }))
+      .filter(({ lines }) => lines > 320);
+    expect(long).toEqual([]);
+  });
+});

@@ -1,0 +1,21 @@
+import { expect, it } from '@jest/globals';
+import { judgeRival, type Rival } from '../../../lib/model/competition';
+
+const MINE = 7;
+
+it.each<[string, Partial<Rival>, ReturnType<typeof judgeRival>]>([
+  ['that has ended', { state: 'complete', lastState: 'inuse' }, 'ignore'],
+  ['that failed', { state: 'failed', lastState: 'new' }, 'ignore'],
+  ['that begins later', { state: 'new', secondsToStart: 60 }, 'ignore'],
+  ['that an admin put aside', { state: 'maintenance', lastState: 'image' }, 'refuse'],
+  ['that is being captured', { state: 'pending', lastState: 'image' }, 'wait'],
+  ['that is being captured, whenever it began', { state: 'image', secondsToStart: 60 }, 'wait'],
+  ['that is being reclaimed', { state: 'pending', lastState: 'deleted' }, 'wait'],
+  ['that a user works on', { state: 'inuse' }, 'wait'],
+  ['that reloads what we need', { state: 'pending', lastState: 'reload', imageRevisionId: MINE }, 'wait'],
+  ['that reloads something else', { state: 'pending', lastState: 'reload', imageRevisionId: 8 }, 'complete'],
+  ['that waits to reload something else', { state: 'reload', imageRevisionId: 8 }, 'complete'],
+])('another request on the computer %s', (_what, rival, verdict) => {
+  const other: Rival = { state: 'new', lastState: 'new', secondsToStart: -1, imageRevisionId: 1, ...rival };
+  expect(judgeRival(other, MINE)).toBe(verdict);
+});
