@@ -1,0 +1,59 @@
+/** A guest as OS modules see it: constant scripts in, `@@name value` lines out. */
+import { ProvisiondError } from '../errors';
+import type { Guest, PluginLogger, StageResults } from '../plugins/api';
+import { asGuestError } from './guest-errors';
+import type { GuestSession } from './guest-session';
+import { type RunResult, script } from './host';
+
+export interface GuestOptions {
+  /** Deadline of one script; left out: the session's own. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * @param log gets what scripts print beside their results, line by line at debug
+ */
+export function asGuest(session: GuestSession, log: Pick<PluginLogger, 'debug'>, options: GuestOptions = {}): Guest {
+  return {
+    address: session.address,
+    async script(name, text, args = [], input = '') {
+      const call = { ...options, stdin: input, expect: 'any' as const };
+      const result = await session.run(script(text, ...args), call).catch((error: unknown) => {
+        throw asGuestError(error);
+      });
+      return readResults(session, name, result, log);
+    },
+  };
+}
+
+/** `@@name value`: a result; `@@error message`: why the script failed, in words for people. */
+const RESULT = /^@@([A-Za-z][\w.-]*)(?:[ \t](.*))?$/;
+
+function readResults(
+  session: GuestSession,
+  stage: string,
+  { stdout, stderr, exitCode }: RunResult,
+  log: Pick<PluginLogger, 'debug'>,
+): StageResults {
+  const results: Record<string, string> = {};
+  for (const line of lines(stdout)) {
+    const match = RESULT.exec(line);
+    if (match) results[match[1]!] = match[2] ?? '';
+    else log.debug(`${session.name}: ${stage}: ${line}`);
+  }
+  for (const line of lines(stderr)) log.debug(`${session.name}: ${stage}: ${line}`);
+
+  const { error, ...others } = results;
+  if (exitCode === 0 && error === undefined) return others;
+  const why = error ?? lines(stderr).at(-1) ?? 'it said nothing';
+  throw new ProvisiondError(
+    'GUEST_COMMAND_FAILED',
+    `stage '${stage}' in ${session.name} (${session.address}) ended with exit code ${exitCode}: ${why}`,
+    { details: { computer: session.name, address: session.address, stage, exitCode, stderr } },
+  );
+}
+
+function lines(text: string): string[] {
+  return text.split(/\r?\n/).filter((line) => line.trim() !== '');
+}
