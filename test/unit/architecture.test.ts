@@ -12,7 +12,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   steps: ['errors'],
   log: ['errors', 'config', 'redaction', 'log-line'],
   redaction: [],
-  'log-line': ['errors'],
+  'log-line': ['errors', 'redaction'],
   config: ['errors', 'model'],
   host: ['errors', 'model', 'plugins/api', 'log', 'config'],
   plugins: ['errors', 'model', 'config', 'log', 'host/host'],
