@@ -1,0 +1,36 @@
+/** What `test/lab/lab start` says about the lab that integration tests run in (test/README.md). */
+
+export interface Lab {
+  /** Scratch folder; thrown away with the lab. */
+  readonly folder: string;
+  /** Private key of root on the VM host, 127.0.0.1:22. */
+  readonly sshKeyFile: string;
+  /** The VM host's own key, `SHA256:…`. */
+  readonly hostKey: string;
+  /** The guest image, qcow2. */
+  readonly imageFile: string;
+  /** Private key of root in the guest. */
+  readonly guestKeyFile: string;
+  /** `mysql://…` of a server of the lab's own; null when it could not be started. */
+  readonly mysqlUrl: string | null;
+}
+
+/** @throws when the test does not run inside a lab: it says how to */
+export function readLab(): Lab {
+  return {
+    folder: variable('PROVISIOND_LAB'),
+    sshKeyFile: variable('PROVISIOND_LAB_SSH_KEY'),
+    hostKey: variable('PROVISIOND_LAB_HOST_KEY'),
+    imageFile: variable('PROVISIOND_LAB_IMAGE'),
+    guestKeyFile: variable('PROVISIOND_LAB_GUEST_KEY'),
+    mysqlUrl: process.env.PROVISIOND_LAB_MYSQL ?? null,
+  };
+}
+
+function variable(name: string): string {
+  const value = process.env[name];
+  if (value === undefined) {
+    throw new Error(`${name} is not set: this test runs inside a lab (test/lab/lab start, exec; see test/README.md)`);
+  }
+  return value;
+}
