@@ -1,0 +1,33 @@
+import { BASICS, CONNECTIONS, FIREWALL, PUBLIC_ADDRESS, SITE_SCRIPTS, TAGS, USERS } from './pieces';
+
+/** The site's script of that stage; a user's data may be on it then. No arguments. */
+export const POST_RESERVE = String.raw`${BASICS}${TAGS}${SITE_SCRIPTS}
+run_site_scripts post_reserve
+[ -z "$ran" ] || set_tag vcld_tainted "post reserve script was run ($(date))"
+`;
+
+/**
+ * Is somebody there? Asked again and again, so it is all one look at the kernel's tables.
+ * $1 MAC of the public interface, $2 private address, $3 the address that the user announced, then TCP ports.
+ * → @@remote_address, when somebody is
+ */
+export const IS_USER_CONNECTED = String.raw`${BASICS}${PUBLIC_ADDRESS}${USERS}${CONNECTIONS}
+announced=$3
+find_public "$1" "$2" 0
+shift 3
+connected=$(established "$public" "$@")
+[ -n "$connected" ] || exit 0
+if echo "$connected" | grep -qxF -e "$announced"; then echo "@@remote_address $announced"; exit 0; fi
+# From another address: a connection alone may be a port scan, so one of the accounts must run something.
+logins=" $(echo $(own_users) $(added_users)) "
+for process in /proc/[0-9]*; do
+  login=$(stat -c %U "$process" 2> /dev/null)
+  case $logins in *" $login "*) echo "@@remote_address $(echo "$connected" | tail -n 1)"; exit 0 ;; esac
+done
+`;
+
+/** A user was on it. $1 the user's address or any; then the ports. The machine is tainted before the ports narrow. */
+export const POST_INITIAL_CONNECTION = String.raw`${BASICS}${TAGS}${FIREWALL}
+grep -q '^vcld_tainted=' "$tags" 2> /dev/null || set_tag vcld_tainted "user logged in ($(date))"
+set_ports "$@"
+`;

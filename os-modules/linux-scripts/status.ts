@@ -1,0 +1,9 @@
+import { BASICS } from './pieces';
+
+/** What `currentimage.txt` says. → @@imagerevision_id, @@vcld_post_load, @@vcld_tainted, where there are such lines */
+export const STATUS = String.raw`${BASICS}
+[ -f "$tags" ] || exit 0
+while IFS='=' read -r name value || [ -n "$name" ]; do
+  case $name in imagerevision_id | vcld_post_load | vcld_tainted) echo "@@$name $value" ;; esac
+done < "$tags"
+`;

@@ -1,0 +1,126 @@
+/**
+ * Linux guests, whatever their distribution: OpenSSH or dropbear, systemd or init scripts. A stage is one script
+ * (linux-scripts/), sent over the connection that is open already. Rules: VCL's `OS/Linux.pm`, stage by stage.
+ */
+import { randomBytes } from 'node:crypto';
+import type { OsContext, OsModule, ReserveContext, StageResults } from '../lib/plugins/api';
+import { GO_DOWN, POST_RESERVATION, SANITIZE } from './linux-scripts/ending';
+import { GRANT_ACCESS } from './linux-scripts/grant-access';
+import { IS_USER_CONNECTED, POST_INITIAL_CONNECTION, POST_RESERVE } from './linux-scripts/in-use';
+import { POST_LOAD } from './linux-scripts/post-load';
+import { RESERVE } from './linux-scripts/reserve';
+import {
+  accountLines,
+  methodLines,
+  openPorts,
+  plainText,
+  publicMac,
+  tcpPorts,
+  userAddress,
+} from './linux-scripts/rows';
+import { STATUS } from './linux-scripts/status';
+
+/** How long the public address may take: DHCP is asked in the background while the guest boots. */
+const PUBLIC_ADDRESS_SECONDS = 15;
+
+const linux: OsModule = {
+  apiVersion: 1,
+  name: 'linux',
+  description: 'Linux guests with OpenSSH or dropbear, systemd or init scripts',
+
+  async status({ guest }) {
+    const found = await guest.script('status', STATUS);
+    const revision = /^\d+/.exec(found.imagerevision_id ?? '');
+    return {
+      imageRevisionId: revision ? Number(revision[0]) : null,
+      postLoadDone: found.vcld_post_load?.startsWith('success') ?? false,
+      tainted: found.vcld_tainted !== undefined,
+    };
+  },
+
+  async postLoad(context) {
+    const { image, computer } = context.reservation;
+    const setHostname = image.setHostname ? 'yes' : 'no';
+    const args = [
+      plainText(computer.shortName),
+      plainText(computer.hostname),
+      setHostname,
+      Math.round(Date.now() / 1000),
+    ];
+    const input = [randomBytes(18).toString('base64url'), ...imageLines(context)].join('\n');
+    warn(context, await context.guest.script('post-load', POST_LOAD, args, `${input}\n`));
+  },
+
+  async reserve(context) {
+    const { computer, managementNode } = context.reservation;
+    const asksDhcp = managementNode.publicIpConfiguration === 'dynamicDHCP';
+    const args = [publicMac(context), computer.privateIp ?? '', asksDhcp ? PUBLIC_ADDRESS_SECONDS : 0];
+    const found = await context.guest.script('reserve', RESERVE, args, accountLines(context.accounts));
+    warn(context, found);
+    const publicIp = found.public_address ?? '';
+    return asksDhcp && publicIp !== '' && publicIp !== computer.publicIp ? { publicIp } : {};
+  },
+
+  async grantAccess(context) {
+    const { reservation, remoteIp, guest } = context;
+    const from = userAddress(remoteIp) ?? 'any';
+    const args = [publicMac(context), reservation.computer.privateIp ?? '', PUBLIC_ADDRESS_SECONDS, from];
+    warn(context, await guest.script('grant-access', GRANT_ACCESS, args, methodLines(reservation.connectMethods)));
+  },
+
+  async postReserve(context) {
+    warn(context, await context.guest.script('post-reserve', POST_RESERVE));
+  },
+
+  async isUserConnected(context) {
+    const { reservation, remoteIp, guest } = context;
+    const ports = tcpPorts(reservation.connectMethods);
+    const args = [publicMac(context), reservation.computer.privateIp ?? '', userAddress(remoteIp) ?? '', ...ports];
+    const found = await guest.script('is-user-connected', IS_USER_CONNECTED, args);
+    return found.remote_address === undefined ? null : { remoteIp: found.remote_address };
+  },
+
+  async postInitialConnection({ reservation, remoteIp, guest }) {
+    const args = [userAddress(remoteIp) ?? 'any', ...openPorts(reservation.connectMethods)];
+    await guest.script('post-initial-connection', POST_INITIAL_CONNECTION, args);
+  },
+
+  async sanitize(context: ReserveContext) {
+    const { connectMethods, computer } = context.reservation;
+    const args = [publicMac(context), computer.privateIp ?? '', tcpPorts(connectMethods).join(' ')];
+    const services = connectMethods.map(({ serviceName }) => `${plainText(serviceName)}\n`).join('');
+    warn(context, await context.guest.script('sanitize', SANITIZE, args, services));
+  },
+
+  async postReservation(context) {
+    warn(context, await context.guest.script('post-reservation', POST_RESERVATION));
+  },
+
+  async reboot({ guest }) {
+    await guest.script('reboot', GO_DOWN, ['reboot']);
+  },
+
+  async shutdown({ guest }) {
+    await guest.script('shutdown', GO_DOWN, ['poweroff']);
+  },
+};
+
+export default linux;
+
+/** `currentimage.txt` in VCL's order of lines; the script adds the mark of the post-load. */
+function imageLines({ reservation: { image, computer } }: OsContext): string[] {
+  return [
+    plainText(image.name),
+    `id=${image.id}`,
+    `prettyname=${plainText(image.prettyName)}`,
+    `imagerevision_id=${image.revisionId}`,
+    `imagerevision_datecreated=${plainText(image.revisionCreated)}`,
+    `computer_id=${computer.id}`,
+    `computer_hostname=${plainText(computer.hostname)}`,
+  ];
+}
+
+function warn({ log }: OsContext, { warning, clock }: StageResults): void {
+  if (warning !== undefined) log.warn(warning);
+  if (clock !== undefined) log.info(`the guest's clock was ${clock} s off and was set`);
+}
