@@ -51,7 +51,7 @@ export class Redaction {
     if (typeof value === 'string') return this.text(value);
     if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
     if (typeof value === 'function') return `[function ${value.name}]`;
-    if (typeof value !== 'object') return this.text(String(value as bigint | symbol));
+    if (typeof value !== 'object') return this.text(`${value as bigint}`);
     if (above.includes(value)) return '[circular]';
     if (above.length >= MAX_DEPTH) return '[too deep]';
     return this.copyObject(value, [...above, value]);

@@ -149,7 +149,7 @@ export function environmentName(key: SettingKey): string {
 
 /** The default value of a setting as it stands in the documentation. */
 export function documentedDefault<K extends SettingKey>(key: K, surroundings: Surroundings): SettingValue<K> {
-  const byDefault = SETTINGS[key].default as SettingValue<K> | ((surroundings: Surroundings) => SettingValue<K>);
+  const byDefault = SETTINGS[key].default;
   return typeof byDefault === 'function' ? byDefault(surroundings) : byDefault;
 }
 

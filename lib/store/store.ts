@@ -96,6 +96,8 @@ export interface Store {
   /** `sqlite:/path` or `mysql://user@host/name`, without any password. */
   readonly label: string;
   close(): Promise<void>;
+  /** The database's clock, as VCL's columns hold times: zone-less, `YYYY-MM-DD HH:MM:SS`. */
+  now(): Promise<string>;
 
   // --- schema
   schemaState(): Promise<SchemaState>;

@@ -1,0 +1,107 @@
+/** What verbs get: the configuration, the store and a printer; opened when first asked for, closed at the end. */
+import fs from 'node:fs';
+import path from 'node:path';
+import type { Config } from '../config/config';
+import { sqlitePath } from '../config/kinds';
+import { type LoadedConfig, databasePassword, loadConfig } from '../config/load';
+import { ProvisiondError } from '../errors';
+import { HostPool } from '../host/host-pool';
+import type { FrontEnd } from '../store/front-end';
+import { openStore } from '../store/open-store';
+import type { Store } from '../store/store';
+import type { Printer } from './printer';
+
+export interface OpenedStore {
+  readonly store: Store;
+  readonly frontEnd: FrontEnd;
+}
+
+export interface AppOptions {
+  /** `--config` */
+  readonly configFile: string | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  readonly print: Printer;
+  /** Aborts when the user or the system wants an end; asking for it takes over the signals from Node. */
+  readonly stopSignal: () => AbortSignal;
+}
+
+export class App {
+  readonly print: Printer;
+  private loadedConfig: LoadedConfig | undefined;
+  private openedStore: Promise<OpenedStore> | undefined;
+  private hostPool: HostPool | undefined;
+
+  constructor(private readonly options: AppOptions) {
+    this.print = options.print;
+  }
+
+  /** @throws CONFIG_INVALID */
+  get config(): Config {
+    return this.loaded.config;
+  }
+
+  get loaded(): LoadedConfig {
+    this.loadedConfig ??= loadConfig({ file: this.options.configFile, env: this.options.env });
+    const password = databasePassword(this.loadedConfig.config.database);
+    if (password !== undefined) this.print.redaction.addSecret(password);
+    return this.loadedConfig;
+  }
+
+  get stopSignal(): AbortSignal {
+    return this.options.stopSignal();
+  }
+
+  get hosts(): HostPool {
+    const { config } = this;
+    this.hostPool ??= new HostPool({
+      keyFiles: config.sshKeyFiles.filter((file) => fs.existsSync(file)),
+      maxLoadsPerHost: config.maxLoadsPerHost,
+      connectTimeoutMs: config.sshConnectTimeoutMs,
+      commandTimeoutMs: config.commandTimeoutMs,
+      maxChannels: config.sshMaxChannels,
+    });
+    return this.hostPool;
+  }
+
+  /** The rows as the web front end sees them. @throws SCHEMA_MISSING, SCHEMA_NEWER, DATABASE_UNAVAILABLE */
+  async frontEnd(): Promise<FrontEnd> {
+    const { store, frontEnd } = await this.open();
+    await requireSchema(store);
+    return frontEnd;
+  }
+
+  /** The store, whatever state its tables are in. @throws SCHEMA_MISSING when there is no embedded database yet */
+  open(): Promise<OpenedStore> {
+    const file = sqlitePath(this.config.database);
+    if (file !== null && file !== ':memory:' && !fs.existsSync(file)) {
+      throw new ProvisiondError('SCHEMA_MISSING', `there is no database file ${file}`);
+    }
+    return this.openAny();
+  }
+
+  /** As {@link open}, but makes the file of an embedded database. */
+  openOrCreate(): Promise<OpenedStore> {
+    const file = sqlitePath(this.config.database);
+    if (file !== null && file !== ':memory:') fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o750 });
+    return this.openAny();
+  }
+
+  async close(): Promise<void> {
+    const opened = await this.openedStore?.catch(() => undefined);
+    await opened?.store.close();
+    await this.hostPool?.close();
+  }
+
+  private openAny(): Promise<OpenedStore> {
+    this.openedStore ??= openStore({ database: this.config.database });
+    return this.openedStore;
+  }
+}
+
+async function requireSchema(store: Store): Promise<void> {
+  const state = await store.schemaState();
+  if (state === 'newer') throw new ProvisiondError('SCHEMA_NEWER', `the tables in ${store.label} are too new`);
+  if (state === 'current') return;
+  const what = state === 'missing' ? 'has no tables yet' : 'has tables of an older version';
+  throw new ProvisiondError('SCHEMA_MISSING', `${store.label} ${what}`);
+}

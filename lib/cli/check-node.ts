@@ -1,0 +1,75 @@
+/** What `provisiond check` asks of this node: its keys, its database, its clock. */
+import fs from 'node:fs';
+import type { Config } from '../config/config';
+import { describeError } from '../errors';
+import type { HostSummary } from '../store/front-end';
+import type { Store } from '../store/store';
+import type { App } from './app';
+import { type Finding, Findings } from './findings';
+
+/** VCL compares its own clock with times of the database; a web front end on another machine does so too. */
+const CLOCK_WARNING_SECONDS = 5;
+const CLOCK_PROBLEM_SECONDS = 60;
+
+export function checkKeyFiles({ sshKeyFiles }: Config): Finding[] {
+  const findings = new Findings('ssh keys');
+  const there = sshKeyFiles.filter((file) => fs.existsSync(file));
+  if (there.length === 0) {
+    const remedy = `Make one: ssh-keygen -t ed25519 -N '' -f ${sshKeyFiles[0] ?? '/etc/vcl/vcl.key'}`;
+    findings.problem('there', `none of ${sshKeyFiles.join(', ')} is there`, remedy);
+  }
+  for (const file of there) checkKeyFile(findings, file);
+  return findings.all;
+}
+
+function checkKeyFile(findings: Findings, file: string): void {
+  try {
+    fs.accessSync(file, fs.constants.R_OK);
+    const isPrivate = (fs.statSync(file).mode & 0o077) === 0;
+    if (isPrivate) findings.ok('readable', file);
+    else findings.warning('readable', `${file} can be read by other accounts`, `chmod 600 ${file}`);
+  } catch (error) {
+    findings.problem('readable', describeError(error), `Let the account of provisiond read ${file}`);
+  }
+}
+
+export interface DatabaseCheck {
+  readonly findings: Finding[];
+  /** Whether the tables can be asked. */
+  readonly isUsable: boolean;
+  readonly hosts: readonly HostSummary[];
+}
+
+export async function checkDatabase(app: App): Promise<DatabaseCheck> {
+  const findings = new Findings('database');
+  let hosts: readonly HostSummary[] = [];
+  const isUsable = await findings.examine('tables', async () => {
+    const frontEnd = await app.frontEnd();
+    hosts = await frontEnd.listHosts();
+    return (await app.open()).store.label;
+  });
+  if (isUsable) {
+    const { store } = await app.open();
+    await findings.examine('clock', () => checkClock(findings, store));
+    await findings.examine('management node', () => checkManagementNode(app, store));
+  }
+  return { findings: findings.all, isUsable, hosts };
+}
+
+/** Zone-less local times: another time zone shows as a difference, and is as wrong as a clock that runs ahead. */
+async function checkClock(findings: Findings, store: Store): Promise<void> {
+  const asked = Date.now();
+  const theirs = Date.parse((await store.now()).replace(' ', 'T'));
+  const middle = (asked + Date.now()) / 2;
+  const seconds = Math.round((theirs - middle) / 1000);
+  const text = `the clock of the database is ${Math.abs(seconds)} s ${seconds < 0 ? 'behind' : 'ahead of'} ours`;
+  const remedy = 'Set clock and time zone of both alike (NTP, timedatectl set-timezone)';
+  if (Math.abs(seconds) >= CLOCK_PROBLEM_SECONDS) findings.problem('clock', text, remedy);
+  else if (Math.abs(seconds) >= CLOCK_WARNING_SECONDS) findings.warning('clock', text, remedy);
+  else findings.ok('clock', text);
+}
+
+async function checkManagementNode({ config }: App, store: Store): Promise<string> {
+  const node = await store.managementNode(config.managementNode);
+  return `${node.hostname} (id ${node.id})`;
+}

@@ -1,0 +1,92 @@
+/** `provisiond check`: everything that must be right before a reservation can be served. It changes nothing. */
+import type { Command } from 'commander';
+import { ProvisiondError } from '../errors';
+import type { HostSummary } from '../store/front-end';
+import type { App } from './app';
+import { checkHost } from './check-host';
+import { checkDatabase, checkKeyFiles } from './check-node';
+import { EXIT, type ExitCode } from './exit-codes';
+import { type Finding, Findings } from './findings';
+import { openPlugins } from './plugins';
+import type { Cell } from './terminal';
+import { type Execute, addVerb } from './verb';
+
+export function addCheckVerb(program: Command, execute: Execute): void {
+  addVerb(program, 'check', {
+    about: 'check configuration, keys, database, plugins and hosts; changes nothing',
+    examples: ['check', 'check --json'],
+  }).action((_options, command: Command) => execute(command, check));
+}
+
+async function check(app: App): Promise<ExitCode> {
+  const findings = await collect(app);
+  const problems = findings.filter(({ verdict }) => verdict === 'problem').length;
+  const warnings = findings.filter(({ verdict }) => verdict === 'warning').length;
+  app.print.result({ ok: problems === 0, problems, warnings, findings }, () => report(app, findings));
+  return problems === 0 ? EXIT.ok : EXIT.failed;
+}
+
+async function collect(app: App): Promise<Finding[]> {
+  const configuration = checkConfiguration(app);
+  if (configuration.some(({ verdict }) => verdict === 'problem')) return configuration;
+  const database = await checkDatabase(app);
+  const plugins = checkPlugins(app);
+  const hosts = await Promise.all(database.hosts.map((host) => checkHost(app, host)));
+  return [
+    ...configuration,
+    ...checkKeyFiles(app.config),
+    ...database.findings,
+    ...plugins,
+    ...(database.isUsable ? checkHostCount(database.hosts) : []),
+    ...hosts.flat(),
+  ];
+}
+
+function checkConfiguration(app: App): Finding[] {
+  const findings = new Findings('configuration');
+  try {
+    findings.ok('valid', app.loaded.file ?? 'no file; defaults and environment');
+  } catch (error) {
+    if (!(error instanceof ProvisiondError)) throw error;
+    const problems = (error.details['problems'] as string[] | undefined) ?? [error.message];
+    for (const problem of problems) findings.problem('valid', app.print.redaction.text(problem), error.hint);
+  }
+  return findings.all;
+}
+
+function checkPlugins(app: App): Finding[] {
+  const findings = new Findings('plugins');
+  const registry = openPlugins(app);
+  for (const { kind, name, file, accepted, reason } of registry.verdicts()) {
+    if (accepted) findings.ok(kind, `${name}: ${file}`);
+    else findings.problem(kind, `${file}: ${reason}`, 'Mend the file or take it out of the folder');
+  }
+  const none = 'Install provisiond again, or name a folder in pluginDirs';
+  if (registry.drivers().length === 0) findings.problem('driver', 'there is no driver at all', none);
+  if (registry.osModules().length === 0) findings.problem('os-module', 'there is no OS module at all', none);
+  return findings.all;
+}
+
+function checkHostCount(hosts: readonly HostSummary[]): Finding[] {
+  const findings = new Findings('hosts');
+  if (hosts.length === 0) findings.warning('entered', 'there is no VM host yet', 'provisiond host add enters one');
+  return findings.all;
+}
+
+const MARKS: Record<Finding['verdict'], Cell> = {
+  ok: { text: 'ok', style: 'green' },
+  warning: { text: 'warning', style: 'yellow' },
+  problem: { text: 'PROBLEM', style: 'red' },
+};
+
+function report({ print }: App, findings: readonly Finding[]): string {
+  const table = print.table(
+    ['', 'WHAT', 'CHECK', 'FOUND'],
+    findings.map(({ subject, check, verdict, text }) => [MARKS[verdict], subject, check, text]),
+  );
+  const remedies = findings
+    .filter(({ remedy }) => remedy !== null)
+    .map(({ subject, check, remedy }) => `  ${print.paint('bold', `${subject}, ${check}:`)} ${remedy}`);
+  const unique = [...new Set(remedies)];
+  return unique.length === 0 ? `${table}\n\nall is well` : `${table}\n\nwhat to do:\n${unique.join('\n')}`;
+}

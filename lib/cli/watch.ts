@@ -1,0 +1,90 @@
+/** Watches a reservation and tells its story as it comes, until it has come to rest. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findError } from '../errors';
+import type { FrontEnd, ReservationDetails, TimelineEntry } from '../store/front-end';
+import type { Printer } from './printer';
+import { type Rest, restOf } from './status';
+import { duration } from './terminal';
+import { timelineLines } from './timeline';
+
+const POLL_INTERVAL_MS = 300;
+
+export interface Watched {
+  /** `stopped`: whoever watched did not want to any more. */
+  readonly rest: Rest | 'stopped';
+  /** As last seen, with the whole timeline. */
+  readonly details: ReservationDetails;
+}
+
+export interface WatchOptions {
+  readonly print: Printer;
+  readonly signal: AbortSignal;
+  /** Where to stop: at the first rest, or only when it is over. */
+  readonly until: 'rest' | 'gone';
+  /** Tell only what came after this entry of the timeline. */
+  readonly sinceEventId?: number | undefined;
+}
+
+/**
+ * Prints each entry of the timeline once; on a terminal the step in hand with its time as well.
+ * @throws REQUEST_NOT_FOUND when there is no such request from the beginning
+ */
+export async function watchReservation(
+  frontEnd: FrontEnd,
+  requestId: number,
+  { print, signal, until, sinceEventId }: WatchOptions,
+): Promise<Watched> {
+  const timeline: TimelineEntry[] = [];
+  const live = new LiveStep(print);
+  let details: ReservationDetails | undefined;
+  for (;;) {
+    try {
+      details = await frontEnd.show(requestId, timeline.at(-1)?.id ?? sinceEventId);
+    } catch (error) {
+      // Its rows were deleted between two looks, and no event of it is kept.
+      if (details === undefined || findError(error, 'REQUEST_NOT_FOUND') === undefined) throw error;
+      return { rest: 'gone', details: { ...details, timeline } };
+    }
+    timeline.push(...details.timeline);
+    for (const entry of details.timeline) {
+      live.follow(entry);
+      for (const line of timelineLines(entry, print)) print.line(line);
+    }
+    const rest = restOf(details);
+    const isOver = rest !== null && (until === 'rest' || rest === 'gone');
+    if (isOver || signal.aborted) {
+      live.clear();
+      return { rest: isOver ? rest : 'stopped', details: { ...details, timeline } };
+    }
+    await live.wait(POLL_INTERVAL_MS, signal);
+  }
+}
+
+/** The line of the step in hand. */
+class LiveStep {
+  private step: { readonly name: string; readonly since: number } | undefined;
+
+  constructor(private readonly print: Printer) {}
+
+  follow({ kind, step }: TimelineEntry): void {
+    if (kind === 'begun') this.step = { name: step, since: performance.now() };
+    else if (step === this.step?.name) this.step = undefined;
+  }
+
+  /** Waits, with the time running on the line. */
+  async wait(milliseconds: number, signal: AbortSignal): Promise<void> {
+    const end = performance.now() + milliseconds;
+    while (performance.now() < end && !signal.aborted) {
+      if (this.step !== undefined) {
+        const elapsed = duration(performance.now() - this.step.since);
+        this.print.live(`          ...      ${this.step.name}  ${elapsed}`);
+      }
+      const pauseMs = Math.min(100, Math.max(1, end - performance.now()));
+      await sleep(pauseMs, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  clear(): void {
+    this.step = undefined;
+  }
+}
