@@ -5,6 +5,7 @@
  * `blame` says who must act, and decides what becomes of the request and of the computer (`lib/states/outcome.ts`).
  * Codes are stable; `lib/README.md` documents them and a test holds it to this table.
  */
+import { types } from 'node:util';
 
 /** Who must act. */
 export type Blame = 'host' | 'computer' | 'image' | 'request' | 'plugin' | 'config' | 'daemon';
@@ -159,15 +160,20 @@ export function asProvisiondError(thrown: unknown, doing: string): ProvisiondErr
   return new ProvisiondError('INTERNAL', doing, { cause: thrown });
 }
 
+/** Also an error of another realm, such as Node's own under a test runner or those of a plugin in a context of its own. */
+export function isError(value: unknown): value is Error {
+  return value instanceof Error || types.isNativeError(value);
+}
+
 /** The chain of messages from the outermost to the root cause, for people. */
 export function describeError(thrown: unknown): string {
   const messages: string[] = [];
   let error = thrown;
-  while (error instanceof Error && messages.length < 10) {
+  while (isError(error) && messages.length < 10) {
     messages.push(error.message);
     error = error.cause;
   }
-  if (!(error instanceof Error) && error !== undefined) {
+  if (!isError(error) && error !== undefined) {
     messages.push(typeof error === 'string' ? error : JSON.stringify(error));
   }
   return messages.join(': ');

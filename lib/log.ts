@@ -6,6 +6,7 @@
  */
 import winston from 'winston';
 import type { Config } from './config/config';
+import { isError } from './errors';
 import { type Level, renderHuman, renderJson } from './log-line';
 import { Redaction } from './redaction';
 
@@ -57,7 +58,7 @@ export function createLogger(config: Config['log'], options: LogOptions = {}): R
       level,
       message: redaction.text(message),
       fields: redaction.data(fields) as Fields,
-      details: redaction.data(details instanceof Error ? { error: details } : details) as Fields,
+      details: redaction.data(isError(details) ? { error: details } : details) as Fields,
     };
     winstonLogger.log({ level, message: mark(render(line), level) });
   };

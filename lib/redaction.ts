@@ -1,5 +1,7 @@
 /** Keeps secrets out of what is logged or printed: by the name of a field, by known values, and by tell-tale patterns. */
 
+import { isError } from './errors';
+
 const REDACTED = '[redacted]';
 const MAX_DEPTH = 10;
 /** Shorter ones would blacken half of every line. */
@@ -60,7 +62,7 @@ export class Redaction {
   private copyObject(value: object, above: readonly object[]): unknown {
     if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
     if (value instanceof Uint8Array) return `[${value.length} bytes]`;
-    if (value instanceof Error) return this.copyError(value, above);
+    if (isError(value)) return this.copyError(value, above);
     if (value instanceof Map) return this.copyEntries([...value], above);
     if (Array.isArray(value) || value instanceof Set) {
       return [...(value as Iterable<unknown>)].map((item) => this.copy(item, '', above));
@@ -97,7 +99,7 @@ export class Redaction {
 function isDefect(error: Error & { code?: unknown }, above: readonly object[]): boolean {
   if (error.code !== undefined) return error.code === 'INTERNAL';
   const parent = above.at(-2);
-  const wasForeseen = parent instanceof Error && 'code' in parent && parent.code !== 'INTERNAL';
+  const wasForeseen = isError(parent) && 'code' in parent && parent.code !== 'INTERNAL';
   return !wasForeseen || /^(Type|Reference|Range|Syntax|Assertion)Error$/.test(error.name);
 }
 
