@@ -1,0 +1,97 @@
+/**
+ * The guest's fixed private address in a libvirt network that gives addresses. Other networks are the site's own
+ * business, as they are with VCL.
+ */
+import { ProvisiondError } from '../errors';
+import type { DhcpHost } from './dhcp-hosts';
+import type { HostedComputer } from './hosted-computer';
+import type { HostLook } from './look';
+import { virshError } from './virsh';
+import { buildXml } from './xml';
+
+/** `$1` network `$2` entry to add `$3` `persistent` or not, then entries to take away before. */
+const RESERVE = `
+set -u
+network=$1 entry=$2 config=--config
+[ "$3" = persistent ] || config=
+shift 3
+for stale; do
+  virsh -q net-update "$network" delete ip-dhcp-host "$stale" --live $config || true
+done
+[ -z "$entry" ] || virsh -q net-update "$network" add ip-dhcp-host "$entry" --live $config
+`;
+
+/** The entry that the computer should have; null: the network gives no addresses, or the computer has none. */
+function wantedEntry(computer: HostedComputer, look: HostLook): DhcpHost | null {
+  const ip = computer.reservation.computer.privateIp;
+  if (look.dhcpHosts === null || ip === null) return null;
+  return { mac: computer.privateMac, ip, name: computer.names.shortName };
+}
+
+function isSame(a: DhcpHost, b: DhcpHost): boolean {
+  return a.mac === b.mac && a.ip === b.ip;
+}
+
+export function hasAddress(computer: HostedComputer, look: HostLook): boolean {
+  const wanted = wantedEntry(computer, look);
+  return wanted === null || look.dhcpHosts!.some((host) => isSame(host, wanted));
+}
+
+/**
+ * Reserves the computer's private address for its MAC. An entry under the computer's own name that shares its MAC or
+ * address is an older one of its own and is replaced.
+ * @throws ADDRESS_TAKEN (names who has it), LIBVIRT_FAILED
+ */
+export async function reserveAddress(computer: HostedComputer): Promise<void> {
+  const look = await computer.view.current();
+  const wanted = wantedEntry(computer, look);
+  if (wanted === null || hasAddress(computer, look)) return;
+  const { shortName } = computer.names;
+  const inTheWay = look.dhcpHosts!.filter(({ mac, ip }) => mac === wanted.mac || ip === wanted.ip);
+  const taken = inTheWay.find(({ name }) => name !== shortName);
+  if (taken) {
+    const has = `${taken.name ?? 'an entry without a name'} has MAC ${taken.mac} and address ${taken.ip}`;
+    throw new ProvisiondError(
+      'ADDRESS_TAKEN',
+      `${wanted.ip} for MAC ${wanted.mac} of computer ${shortName} in network ${computer.profile.privateNetwork} ` +
+        `of host ${computer.host.name}: ${has}`,
+    );
+  }
+  // libvirt refuses a second entry of the same name.
+  const nameInUse = look.dhcpHosts!.some((host) => host.name === shortName && !inTheWay.includes(host));
+  const entry = { ...wanted, name: nameInUse ? undefined : shortName };
+  await updateEntries(computer, entry, inTheWay);
+}
+
+/** Gives the address back. Only the entry with exactly the computer's MAC and address; none is success. */
+export async function releaseAddress(computer: HostedComputer): Promise<void> {
+  const look = await computer.view.current();
+  const wanted = wantedEntry(computer, look);
+  if (wanted === null) return;
+  const own = look.dhcpHosts!.filter(
+    (host) => isSame(host, wanted) && (host.name === undefined || host.name === wanted.name),
+  );
+  if (own.length > 0) await updateEntries(computer, null, own);
+}
+
+async function updateEntries(computer: HostedComputer, add: DhcpHost | null, remove: readonly DhcpHost[]) {
+  const { privateNetwork } = computer.profile;
+  await computer.view.change(
+    async (look) => {
+      const persistent = look.networks.find(({ name }) => name === privateNetwork)?.persistent ? 'persistent' : '';
+      const args = [privateNetwork, add ? entryXml(add) : '', persistent, ...remove.map(entryXml)];
+      const result = await computer.runScript(RESERVE, args);
+      if (result.exitCode === 0) return;
+      const doing = `changing the addresses of network ${privateNetwork} on host ${computer.host.name}`;
+      throw virshError('LIBVIRT_FAILED', doing, result);
+    },
+    (look) => ({
+      ...look,
+      dhcpHosts: [...look.dhcpHosts!.filter((host) => !remove.includes(host)), ...(add ? [add] : [])],
+    }),
+  );
+}
+
+function entryXml({ mac, ip, name }: DhcpHost): string {
+  return buildXml({ host: { $: { mac, ...(name === undefined ? {} : { name }), ip } } }).trim();
+}

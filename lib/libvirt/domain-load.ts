@@ -1,0 +1,204 @@
+/** What the steps of a load do and ask (load-steps.ts), for one reservation's computer. */
+import type { DomainXml, HypervisorDriver } from '../plugins/api';
+import { ProvisiondError } from '../errors';
+import { ownDomainNamed, removeDomains } from './delete-domain';
+import { hasAddress, releaseAddress, reserveAddress } from './dhcp';
+import { checkDiskFormat, defaultDomainXml, driverContext } from './generate-domain';
+import { hostFacts } from './host-facts';
+import type { HostedComputer } from './hosted-computer';
+import type { HostLook, SeenDomain } from './look';
+import { resolveNetworks } from './networks';
+import { requireDomain, startDomain, stopDomain } from './power';
+import { virshError } from './virsh';
+import { buildXml } from './xml';
+
+/** `$1` file `$2` unfinished file `$3` bytes; the content comes by stdin. A cut connection must not leave half a file. */
+const WRITE_FILE = `
+set -eu
+umask 077
+mkdir -p "\${1%/*}"
+[ -O "\${1%/*}" ] || { echo "error: folder \${1%/*} belongs to another user" >&2; exit 1; }
+cat > "$2"
+[ "$(wc -c < "$2")" -eq "$3" ] || { rm -f "$2"; echo 'error: the content was cut off' >&2; exit 1; }
+mv "$2" "$1"
+`;
+
+export class DomainLoad {
+  /** The tree as it is built up; made again when a run begins anew. */
+  private xml: DomainXml | null = null;
+
+  constructor(
+    private readonly computer: HostedComputer,
+    private readonly initialise: () => Promise<HypervisorDriver>,
+  ) {}
+
+  // ------------------------------------------------------------------------------------------------ before the domain
+
+  /** Driver, disk format and networks, before anything is changed. */
+  async checkHost(): Promise<void> {
+    const driver = await this.initialise();
+    checkDiskFormat(this.computer, driver);
+    const look = await this.computer.view.current();
+    resolveNetworks(this.computer, look);
+    ownDomainNamed(this.computer, look, this.computer.names.domain);
+    this.xml = null;
+  }
+
+  async isAlone(): Promise<boolean> {
+    return this.othersIn(await this.computer.view.current()).length === 0;
+  }
+
+  /** All of this computer's domains but the one that this very load made. */
+  async removeExistingDomains(): Promise<void> {
+    await removeDomains(this.computer, this.othersIn(await this.computer.view.current()));
+  }
+
+  async buildDomainXml(): Promise<void> {
+    const driver = await this.initialise();
+    const look = await this.computer.view.current();
+    this.xml = defaultDomainXml(this.computer, look, driver, await this.domainType(driver));
+  }
+
+  async extendDomainXml(signal: AbortSignal): Promise<void> {
+    const driver = await this.initialise();
+    if (this.xml === null) await this.buildDomainXml();
+    if (!driver.extendDomainXml) return;
+    const context = driverContext(this.computer, await hostFacts(this.computer.host), signal);
+    this.xml = driver.extendDomainXml(structuredClone(this.xml!), context);
+  }
+
+  /** Default tree and what the driver makes of it. */
+  async generateDomainXml(signal: AbortSignal): Promise<DomainXml> {
+    await this.buildDomainXml();
+    await this.extendDomainXml(signal);
+    return this.xml!;
+  }
+
+  // ------------------------------------------------------------------------------------------------ disk and address
+
+  async hasDisk(): Promise<boolean> {
+    const look = await this.computer.view.current();
+    return this.ownIn(look) !== null && look.files.includes(this.computer.names.overlay);
+  }
+
+  async makeDisks(signal: AbortSignal): Promise<void> {
+    const driver = await this.initialise();
+    const { computer } = this;
+    const context = driverContext(computer, await hostFacts(computer.host), signal);
+    const { overlay } = computer.names;
+    await computer.view.change(
+      async () => driver.preDefine?.(context),
+      (look) => ({ ...look, files: [...new Set([...look.files, overlay, `${overlay}.lock`])] }),
+    );
+  }
+
+  /** Whatever this load has left on the host that no domain uses: disk, unfinished parts, XML file. */
+  async removeFiles(): Promise<void> {
+    await this.computer.view.fresh();
+    await removeDomains(this.computer, [], { leftovers: true });
+  }
+
+  async hasAddress(): Promise<boolean> {
+    return hasAddress(this.computer, await this.computer.view.current());
+  }
+
+  reserveAddress(): Promise<void> {
+    return reserveAddress(this.computer);
+  }
+
+  async releaseAddress(): Promise<void> {
+    this.computer.view.forget();
+    await releaseAddress(this.computer);
+  }
+
+  // ------------------------------------------------------------------------------------------------ the domain
+
+  async isDefined(): Promise<boolean> {
+    return this.ownIn(await this.computer.view.current()) !== null;
+  }
+
+  async writeXmlFile(): Promise<void> {
+    const { names, host, view, identity } = this.computer;
+    if (this.xml === null) throw new ProvisiondError('INTERNAL', `no domain XML was built for ${names.domain}`);
+    const content = buildXml(this.xml);
+    await view.change(
+      async () => {
+        const args = [names.xml, `${names.xml}.${identity.loadId}.part`, Buffer.byteLength(content)];
+        const result = await this.computer.runScript(WRITE_FILE, args, { stdin: content });
+        if (result.exitCode === 0) return;
+        throw virshError('COMMAND_FAILED', `writing ${names.xml} on host ${host.name}`, result);
+      },
+      (look) => ({ ...look, files: [...new Set([...look.files, names.xml])] }),
+    );
+  }
+
+  async defineDomain(): Promise<void> {
+    const { names, host, identity, overlay, view } = this.computer;
+    await view.change(
+      async () => {
+        const result = await this.computer.run(['virsh', '-q', 'define', '--file', names.xml], { expect: 'any' });
+        if (result.exitCode === 0) return;
+        throw virshError(
+          'DOMAIN_REJECTED',
+          `defining domain ${names.domain} on ${host.name} from ${names.xml}`,
+          result,
+        );
+      },
+      (look) => ({
+        ...look,
+        domainNames: new Map([...look.domainNames, [names.domain, names.uuid]]),
+        domains: [
+          ...look.domains,
+          {
+            name: names.domain,
+            uuid: names.uuid,
+            state: 'shut off',
+            persistent: true,
+            hasManagedSave: false,
+            identity,
+            own: true,
+            disks: [overlay.path],
+          },
+        ],
+      }),
+    );
+  }
+
+  /** Only the domain of this very load; its disk is left to the step that made it. */
+  async undefineDomain(): Promise<void> {
+    const own = this.ownIn(await this.computer.view.fresh());
+    if (own) await removeDomains(this.computer, [own]);
+  }
+
+  async isRunning(): Promise<boolean> {
+    return this.ownIn(await this.computer.view.current())?.state === 'running';
+  }
+
+  async powerOn(): Promise<void> {
+    const own = this.ownIn(await this.computer.view.current());
+    await startDomain(this.computer, requireDomain(this.computer, own));
+  }
+
+  async powerOff(): Promise<void> {
+    const own = this.ownIn(await this.computer.view.fresh());
+    if (own && own.state !== 'shut off') await stopDomain(this.computer, own);
+  }
+
+  // ------------------------------------------------------------------------------------------------
+
+  private async domainType(driver: HypervisorDriver): Promise<string> {
+    if (typeof driver.domainType === 'string') return driver.domainType;
+    return driver.domainType(await hostFacts(this.computer.host));
+  }
+
+  /** The domain that this very load defined. */
+  private ownIn(look: HostLook): SeenDomain | null {
+    const { loadId } = this.computer.identity;
+    return look.domains.find((domain) => domain.own && domain.identity?.loadId === loadId) ?? null;
+  }
+
+  private othersIn(look: HostLook): SeenDomain[] {
+    const own = this.ownIn(look);
+    return look.domains.filter((domain) => domain.own && domain !== own);
+  }
+}

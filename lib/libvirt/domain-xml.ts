@@ -1,0 +1,128 @@
+/**
+ * The domain as every libvirt hypervisor takes it: `generate_domain_xml` of VCL's libvirt module, before the driver's
+ * `extendDomainXml`. Pure: the same input gives the same tree.
+ *
+ * Different from VCL: a UUID and our metadata; a serial console with a log, so that a guest that does not come up can be
+ * asked why; `on_poweroff` destroys, because libvirt 9 refuses to preserve; a CPU topology only where it is valid;
+ * virtio for images that have no XML file beside them. A `<backingStore>` is never written: it would win over the
+ * header of the disk (and a stale one would start the guest on another base).
+ */
+import type { DomainIdentity } from '../model/identity';
+import type { DomainXml, XmlNode } from '../plugins/api';
+import { identityMetadata } from './domain-identity';
+
+/** VCL never gives a guest less. */
+export const VCL_MEMORY_FLOOR_MIB = 512;
+
+export interface DomainXmlInput {
+  readonly domainType: string;
+  readonly name: string;
+  readonly uuid: string;
+  readonly identity: DomainIdentity;
+  readonly description: DescriptionFacts;
+  readonly memoryMiB: number;
+  readonly vcpus: number;
+  readonly clockOffset: 'utc' | 'localtime';
+  readonly disk: DomainDisk;
+  readonly interfaces: readonly DomainInterface[];
+  /** File on the host that takes what the guest's serial console says. */
+  readonly consoleLog: string;
+}
+
+export interface DescriptionFacts {
+  readonly imagePrettyName: string;
+  readonly loadTime: string;
+  readonly managementNode: string;
+}
+
+export interface DomainDisk {
+  readonly path: string;
+  readonly format: string;
+  readonly driverName: string;
+  readonly bus: string;
+  /** `none` on network file systems, so that a guest can be seen by another host; undefined: QEMU's default. */
+  readonly cache: 'none' | undefined;
+}
+
+export interface DomainInterface {
+  /** `network`: a network of libvirt; `bridge`: a bridge of the host. */
+  readonly type: 'network' | 'bridge';
+  readonly source: string;
+  readonly mac: string;
+  readonly model: string;
+}
+
+export function generateDefaultDomainXml(input: DomainXmlInput): DomainXml {
+  const memory: XmlNode = { $: { unit: 'MiB' }, _: String(input.memoryMiB) };
+  return {
+    domain: {
+      $: { type: input.domainType },
+      name: text(input.name),
+      uuid: text(input.uuid),
+      description: text(describe(input)),
+      metadata: [identityMetadata(input.identity)],
+      memory: [memory],
+      vcpu: text(String(input.vcpus)),
+      os: [{ type: text('hvm'), boot: [{ $: { dev: 'hd' } }] }],
+      features: [{ acpi: [{}], apic: [{}] }],
+      cpu: [{ topology: [{ $: topology(input.vcpus) }] }],
+      clock: [{ $: { offset: input.clockOffset } }],
+      on_poweroff: text('destroy'),
+      on_reboot: text('restart'),
+      on_crash: text('preserve'),
+      devices: [
+        {
+          disk: [disk(input.disk)],
+          interface: input.interfaces.map(networkInterface),
+          serial: [{ $: { type: 'pty' }, log: [{ $: { file: input.consoleLog, append: 'on' } }] }],
+          console: [{ $: { type: 'pty' }, target: [{ $: { type: 'serial', port: '0' } }] }],
+          graphics: [{ $: { type: 'vnc', autoport: 'yes' } }],
+        },
+      ],
+    },
+  };
+}
+
+function text(value: string): XmlNode[] {
+  return [{ _: value }];
+}
+
+/** The lines that VCL writes; the web front end and admins read them. */
+function describe({ description, identity }: DomainXmlInput): string {
+  return [
+    `image: ${description.imagePrettyName}`,
+    `revision: ${identity.imageName}`,
+    `load time: ${description.loadTime}`,
+    `management node: ${description.managementNode}`,
+    `request ID: ${identity.requestId}`,
+    `reservation ID: ${identity.reservationId}`,
+  ].join('\n');
+}
+
+/** VCL's: up to two sockets. An odd number of CPUs does not halve: then each is a core of one socket. */
+function topology(vcpus: number): Record<string, string> {
+  const sockets = vcpus <= 2 ? vcpus : vcpus % 2 === 0 ? 2 : 1;
+  return { sockets: String(sockets), cores: String(vcpus / sockets), threads: '1' };
+}
+
+const DEVICE_PREFIXES: Readonly<Record<string, string>> = { virtio: 'vd', xen: 'xvd', ide: 'hd', fdc: 'fd' };
+
+function disk({ path, format, driverName, bus, cache }: DomainDisk): XmlNode {
+  const driver: Record<string, string> = { name: driverName, type: format };
+  if (cache !== undefined) driver.cache = cache;
+  return {
+    $: { type: 'file', device: 'disk' },
+    driver: [{ $: driver }],
+    source: [{ $: { file: path } }],
+    target: [{ $: { dev: `${DEVICE_PREFIXES[bus] ?? 'sd'}a`, bus } }],
+  };
+}
+
+function networkInterface({ type, source, mac, model }: DomainInterface): XmlNode {
+  return {
+    $: { type },
+    mac: [{ $: { address: mac } }],
+    source: [{ $: { [type]: source } }],
+    model: [{ $: { type: model } }],
+  };
+}

@@ -1,0 +1,76 @@
+/** From a reservation and a look at its host to the tree that is defined. */
+import { ProvisiondError } from '../errors';
+import type { DomainXml, DriverContext, HostFactsForDriver, HypervisorDriver } from '../plugins/api';
+import { type DomainDisk, VCL_MEMORY_FLOOR_MIB, generateDefaultDomainXml } from './domain-xml';
+import type { HostedComputer } from './hosted-computer';
+import type { HostLook } from './look';
+import { guestInterfaces } from './networks';
+import { childrenOf, firstOf, parseXml } from './xml';
+
+/** The default tree: `generate_domain_xml` before the driver sees it. */
+export function defaultDomainXml(
+  computer: HostedComputer,
+  look: HostLook,
+  driver: Pick<HypervisorDriver, 'diskDriverName'>,
+  domainType: string,
+): DomainXml {
+  const { names, identity, reservation, settings } = computer;
+  const { image, managementNode } = reservation;
+  const hardware = masterHardware(look.masterXml);
+  const floor = settings.memoryFloorMiB ?? VCL_MEMORY_FLOOR_MIB;
+  return generateDefaultDomainXml({
+    domainType,
+    name: names.domain,
+    uuid: names.uuid,
+    identity,
+    description: {
+      imagePrettyName: image.prettyName,
+      loadTime: new Date().toISOString(),
+      managementNode: managementNode.shortName,
+    },
+    memoryMiB: Math.max(floor, image.minRamMiB, image.os.minRamMiB),
+    vcpus: Math.max(1, image.minCpus),
+    clockOffset: /windows/i.test(image.os.type) ? 'localtime' : 'utc',
+    disk: loadDisk(computer, look, driver.diskDriverName, hardware.diskBus),
+    interfaces: guestInterfaces(computer, look, hardware.networkModel),
+    consoleLog: names.consoleLog,
+  });
+}
+
+function loadDisk(computer: HostedComputer, look: HostLook, driverName: string, bus: string): DomainDisk {
+  const { path, format } = computer.overlay;
+  const remote = /^(nfs|afs|cifs|smb|ceph|9p|fuse\.|ocfs2|gfs2|lustre|gluster)/.test(look.diskFilesystem.type);
+  return { path, format, driverName, bus, cache: remote ? 'none' : undefined };
+}
+
+/**
+ * Hardware that the image was made on, from the XML file beside it: the first disk's bus and the first interface's
+ * model, where the file says nothing VCL's defaults. No file: virtio.
+ */
+export function masterHardware(masterXml: string | null): { diskBus: string; networkModel: string } {
+  if (masterXml === null) return { diskBus: 'virtio', networkModel: 'virtio' };
+  const { domain } = parseXml(masterXml, 'the XML file beside the base image');
+  const devices = firstOf(domain, 'devices');
+  const disk = childrenOf(devices, 'disk').find((candidate) => (candidate.$?.device ?? 'disk') === 'disk');
+  const diskBus = firstOf(disk, 'target')?.$?.bus ?? 'ide';
+  const networkModel = firstOf(devices, 'interface', 'model')?.$?.type ?? 'rtl8139';
+  return { diskBus, networkModel };
+}
+
+/** What the hooks of a driver are given. */
+export function driverContext(computer: HostedComputer, facts: HostFactsForDriver, signal: AbortSignal): DriverContext {
+  const { reservation, identity, overlay, images, log } = computer;
+  return { reservation, identity, host: facts, disk: overlay, images, log, signal };
+}
+
+/** @throws CONFIG_INVALID */
+export function checkDiskFormat(computer: HostedComputer, driver: HypervisorDriver): void {
+  const { format } = computer.overlay;
+  if (driver.diskFormats.includes(format)) return;
+  const { name } = computer.profile;
+  throw new ProvisiondError(
+    'CONFIG_INVALID',
+    `VM profile ${name} has datastore format ${format}; driver '${driver.name}' runs from ${driver.diskFormats.join(', ')}`,
+    { hint: 'Choose another datastore image type in the VM profile' },
+  );
+}

@@ -1,0 +1,181 @@
+/**
+ * One reservation's computer on its host: names, addresses, the way to the host, and what is known of it.
+ * Everything else in this folder is a function of it.
+ */
+import path from 'node:path';
+import type { Config } from '../config/config';
+import { ProvisiondError } from '../errors';
+import { type Host, type RunOptions, type RunResult, script } from '../host/host';
+import { ImageStore } from '../images/image-store';
+import type { Log } from '../log';
+import type { DomainIdentity } from '../model/identity';
+import { domainName, domainUuid, domainXmlPath, fileBaseName, generatedMac, overlayPath } from '../model/names';
+import type { HostFacts, Reservation, VmProfile } from '../model/reservation';
+import { HostView } from './host-view';
+import { lookAtHost } from './look';
+import type { Owner } from './ownership';
+
+export type ProvisionerSettings = Pick<Config, 'xmlDirectory' | 'imageTimeoutMs'> & {
+  /** Least memory of a guest. Default: VCL's 512. */
+  readonly memoryFloorMiB?: number;
+};
+
+export interface ProvisionerParts {
+  readonly reservation: Reservation;
+  /** Of the claim: names this load across restarts. */
+  readonly loadId: string;
+  readonly host: Host;
+  readonly settings: ProvisionerSettings;
+  readonly log: Log;
+  /** Stops whatever is under way, except clearing up. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ComputerNames {
+  readonly shortName: string;
+  readonly domain: string;
+  readonly uuid: string;
+  readonly overlay: string;
+  readonly xml: string;
+  /** What the guest's serial console said. */
+  readonly consoleLog: string;
+}
+
+export class HostedComputer {
+  readonly reservation: Reservation;
+  readonly identity: DomainIdentity;
+  readonly host: Host;
+  readonly profile: VmProfile;
+  readonly connection: HostFacts['connection'];
+  readonly names: ComputerNames;
+  readonly owner: Owner;
+  readonly settings: ProvisionerSettings;
+  readonly log: Log;
+  readonly view: HostView;
+  readonly images: ImageStore;
+  private readonly signal: AbortSignal | undefined;
+
+  /** @throws COMPUTER_NOT_ASSIGNED, REQUEST_INVALID for names that could not be used as they are */
+  constructor(parts: ProvisionerParts) {
+    const { reservation, loadId, settings } = parts;
+    const { computer, image, host } = reservation;
+    if (host === null) {
+      throw new ProvisiondError('COMPUTER_NOT_ASSIGNED', `computer ${computer.shortName} is assigned to no VM host`);
+    }
+    this.reservation = reservation;
+    this.host = parts.host;
+    this.profile = host.profile;
+    this.connection = host.connection;
+    this.settings = settings;
+    this.log = parts.log;
+    this.signal = parts.signal;
+    this.identity = identityOf(reservation, loadId);
+    checkNames(reservation, host.profile);
+    const overlay = overlayPath(host.profile, computer, image, host.profile.datastoreFormat);
+    this.names = {
+      shortName: computer.shortName,
+      domain: domainName(computer, image),
+      uuid: domainUuid(reservation.managementNode.id, computer.id, loadId),
+      overlay,
+      xml: domainXmlPath(settings.xmlDirectory, computer, image),
+      consoleLog: path.posix.join(host.profile.vmPath, `${fileBaseName(computer, image)}.console.log`),
+    };
+    this.owner = {
+      managementNodeId: reservation.managementNode.id,
+      computerId: computer.id,
+      shortName: computer.shortName,
+    };
+    this.view = new HostView(this);
+    this.images = this.imagesNamed(image.name, async () => (await this.view.current()).images);
+  }
+
+  /** Files of an image; of another than the reservation's they are looked for anew each time. */
+  imagesNamed(imageName: string, look = async () => (await lookAtHost(this, imageName)).images): ImageStore {
+    check('the file name of the image', imageName, FILE_NAME);
+    return new ImageStore({
+      host: this.host,
+      imageName,
+      profile: this.profile,
+      loadId: this.identity.loadId,
+      timeoutMs: this.settings.imageTimeoutMs,
+      look,
+      changed: () => this.view.forget(),
+      signal: this.signal,
+    });
+  }
+
+  get overlay(): { readonly path: string; readonly format: string } {
+    return { path: this.names.overlay, format: this.profile.datastoreFormat };
+  }
+
+  /** The MAC of the private interface: the computer's own, or one derived from its id. */
+  get privateMac(): string {
+    const { computer } = this.reservation;
+    const own = this.profile.generatePrivateMac ? null : computer.privateMac;
+    return (own ?? generatedMac(this.owner.managementNodeId, computer.id, 0)).toLowerCase();
+  }
+
+  get publicMac(): string {
+    const { computer } = this.reservation;
+    const own = this.profile.generatePublicMac ? null : computer.publicMac;
+    return (own ?? generatedMac(this.owner.managementNodeId, computer.id, 1)).toLowerCase();
+  }
+
+  /** Runs on the host until the work of this reservation is stopped. */
+  run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+    return this.host.run(argv, { signal: this.signal, ...options });
+  }
+
+  /** A constant script that changes something; its result is judged by the caller. */
+  runScript(text: string, args: readonly (string | number)[], options: RunOptions = {}): Promise<RunResult> {
+    return this.run(script(text, ...args), { expect: 'any', ...options });
+  }
+}
+
+function identityOf(reservation: Reservation, loadId: string): DomainIdentity {
+  const { computer, image, managementNode, request } = reservation;
+  return {
+    managementNodeId: managementNode.id,
+    computerId: computer.id,
+    computerName: computer.shortName,
+    requestId: request.id,
+    reservationId: reservation.id,
+    imageId: image.id,
+    imageRevisionId: image.revisionId,
+    imageName: image.name,
+    loadId,
+  };
+}
+
+const FILE_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
+const NETWORK_NAME = /^[A-Za-z0-9_][A-Za-z0-9._:+-]*$/;
+// eslint-disable-next-line no-control-regex
+const ABSOLUTE_PATH = /^\/[^\u0000-\u001f\u007f]*$/;
+const FORMAT = /^[a-z0-9]+$/;
+
+/**
+ * What a web page wrote becomes names of files and of domains: each is held to what such names need.
+ * @throws REQUEST_INVALID
+ */
+function checkNames({ computer, image }: Reservation, profile: VmProfile): void {
+  const check = (what: string, value: string | null, pattern: RegExp) => {
+    if (value === null || pattern.test(value)) return;
+    throw new ProvisiondError('REQUEST_INVALID', `${what} ${JSON.stringify(value)} cannot be used`, {
+      blame: 'config',
+    });
+  };
+  check('the name of the computer', computer.shortName, FILE_NAME);
+  check('the file name of the image', image.name, FILE_NAME);
+  check(`the datastore path of VM profile ${profile.name}`, profile.datastorePath, ABSOLUTE_PATH);
+  check(`the path of virtual disks of VM profile ${profile.name}`, profile.vmPath, ABSOLUTE_PATH);
+  check(`the repository path of VM profile ${profile.name}`, profile.repositoryPath, ABSOLUTE_PATH);
+  check(`the datastore format of VM profile ${profile.name}`, profile.datastoreFormat, FORMAT);
+  check(`the repository format of VM profile ${profile.name}`, profile.repositoryFormat, FORMAT);
+  check(`the private network of VM profile ${profile.name}`, profile.privateNetwork, NETWORK_NAME);
+  check(`the public network of VM profile ${profile.name}`, profile.publicNetwork, NETWORK_NAME);
+}
+
+function check(what: string, value: string | null, pattern: RegExp): void {
+  if (value === null || pattern.test(value)) return;
+  throw new ProvisiondError('REQUEST_INVALID', `${what} ${JSON.stringify(value)} cannot be used`, { blame: 'config' });
+}

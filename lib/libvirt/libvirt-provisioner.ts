@@ -1,0 +1,227 @@
+/** VCL's libvirt module for one reservation's computer: the seed's subroutines by their names. */
+import type { NodeStatus, PowerStatus } from '../model/power';
+import type { Reservation } from '../model/reservation';
+import type { DomainIdentity } from '../model/identity';
+import type { DomainXml, GuestStatus, HostFactsForDriver, HypervisorDriver } from '../plugins/api';
+import { findError } from '../errors';
+import { ownDomainNamed, removeDomains } from './delete-domain';
+import { releaseAddress } from './dhcp';
+import { diagnoseGuest } from './diagnose';
+import { DomainLoad } from './domain-load';
+import { forgetHostFacts, hostFacts } from './host-facts';
+import { HostedComputer, type ProvisionerParts } from './hosted-computer';
+import type { SeenDomain } from './look';
+import { powerStatusOf, requireDomain, resetDomain, startDomain, stopDomain } from './power';
+import type { DomainSight, GuestDiagnosis, Provisioner, SnapshotInfo } from './provisioner';
+import { createSnapshot, deleteSnapshot, listSnapshots } from './snapshots';
+import { parseDomainIds, parseDomainStates, virshError } from './virsh';
+import { drawMark, splitSections } from './sections';
+import { parseXml } from './xml';
+
+/** Where drivers come from: the plugin registry. */
+export interface DriverChooser {
+  /** @throws DRIVER_NOT_FOUND, DRIVER_AMBIGUOUS, PLUGIN_REJECTED */
+  chooseDriver(facts: HostFactsForDriver, pinned: string | null): Promise<HypervisorDriver>;
+}
+
+export class LibvirtProvisioner implements Provisioner {
+  readonly load: DomainLoad;
+  private readonly computer: HostedComputer;
+  private readonly signal: AbortSignal;
+  private driver: Promise<HypervisorDriver> | null = null;
+
+  /** @throws COMPUTER_NOT_ASSIGNED, REQUEST_INVALID */
+  constructor(
+    parts: ProvisionerParts,
+    private readonly drivers: DriverChooser,
+  ) {
+    this.computer = new HostedComputer(parts);
+    this.signal = parts.signal ?? new AbortController().signal;
+    this.load = new DomainLoad(this.computer, () => this.initialise());
+  }
+
+  get reservation(): Reservation {
+    return this.computer.reservation;
+  }
+  get identity(): DomainIdentity {
+    return this.computer.identity;
+  }
+  get domainName(): string {
+    return this.computer.names.domain;
+  }
+  get overlayPath(): string {
+    return this.computer.names.overlay;
+  }
+  get xmlPath(): string {
+    return this.computer.names.xml;
+  }
+
+  initialise(): Promise<HypervisorDriver> {
+    this.driver ??= this.chooseDriver();
+    this.driver.catch(() => (this.driver = null));
+    return this.driver;
+  }
+
+  private async chooseDriver(): Promise<HypervisorDriver> {
+    const { host, connection } = this.computer;
+    try {
+      return await this.drivers.chooseDriver(await hostFacts(host), connection.driver);
+    } catch (error) {
+      if (findError(error, 'DRIVER_NOT_FOUND')) forgetHostFacts(host);
+      throw error;
+    }
+  }
+
+  async ownDomains(): Promise<readonly DomainSight[]> {
+    return this.ownSeen();
+  }
+
+  async activeDomain(): Promise<DomainSight | null> {
+    const own = await this.ownSeen();
+    const { domain, uuid } = this.computer.names;
+    const byPreference = [
+      own.find((seen) => seen.uuid === uuid),
+      own.find((seen) => seen.state === 'running' && seen.name === domain),
+      own.find((seen) => seen.state === 'running'),
+      own.find((seen) => seen.name === domain),
+      own.find((seen) => seen.identity?.imageRevisionId === this.identity.imageRevisionId),
+    ];
+    return byPreference.find((seen) => seen !== undefined) ?? (own.length === 1 ? own[0]! : null);
+  }
+
+  // ------------------------------------------------------------------------------------------------ status and power
+
+  /** As VCL asks the guest; and, as VCL never did, the hypervisor. */
+  async nodeStatus(guest: GuestStatus | null): Promise<NodeStatus> {
+    const domain = await this.activeDomain();
+    const { revisionId } = this.reservation.image;
+    if (domain?.state !== 'running') return 'RELOAD';
+    if (domain.identity !== null && domain.identity.imageRevisionId !== revisionId) return 'RELOAD';
+    if (guest === null || guest.tainted || guest.imageRevisionId !== revisionId) return 'RELOAD';
+    return guest.postLoadDone ? 'READY' : 'POST_LOAD';
+  }
+
+  async powerStatus(): Promise<PowerStatus | null> {
+    await this.computer.view.fresh();
+    const domain = await this.activeDomain();
+    return domain && powerStatusOf(domain);
+  }
+
+  async powerOn(): Promise<void> {
+    await startDomain(this.computer, await this.requireActive());
+  }
+
+  async powerOff(): Promise<void> {
+    const domain = await this.activeDomain();
+    if (domain) await stopDomain(this.computer, domain);
+  }
+
+  async powerReset(): Promise<void> {
+    await resetDomain(this.computer, await this.requireActive());
+  }
+
+  // ------------------------------------------------------------------------------------------------ removal
+
+  async unload(): Promise<void> {
+    await this.computer.view.fresh();
+    await removeDomains(this.computer, await this.ownSeen(), { leftovers: true });
+    await releaseAddress(this.computer);
+  }
+
+  postMaintenanceAction(): Promise<void> {
+    return this.unload();
+  }
+
+  async deleteDomain(name: string): Promise<void> {
+    const domain = ownDomainNamed(this.computer, await this.computer.view.fresh(), name);
+    if (domain) await removeDomains(this.computer, [domain]);
+  }
+
+  // ------------------------------------------------------------------------------------------------ images
+
+  async doesImageExist(imageName?: string): Promise<string[]> {
+    return (await this.imagesOf(imageName).findFiles()).map((file) => file.path);
+  }
+
+  async getImageSizeMiB(imageName?: string): Promise<number | null> {
+    const files = await this.imagesOf(imageName).findFiles();
+    if (files.length === 0) return null;
+    return Math.ceil(files.reduce((total, file) => total + file.sizeBytes, 0) / 2 ** 20);
+  }
+
+  private imagesOf(imageName: string | undefined) {
+    if (imageName === undefined || imageName === this.reservation.image.name) return this.computer.images;
+    return this.computer.imagesNamed(imageName);
+  }
+
+  // ------------------------------------------------------------------------------------------------ domains
+
+  generateDomainXml(): Promise<DomainXml> {
+    return this.load.generateDomainXml(this.signal);
+  }
+
+  async domainExists(name: string): Promise<boolean> {
+    return (await this.computer.view.fresh()).domainNames.has(name);
+  }
+
+  async getDomainXml(name: string): Promise<DomainXml> {
+    const doing = `reading the XML of domain ${name} on host ${this.computer.host.name}`;
+    const result = await this.computer.run(['virsh', '-q', 'dumpxml', '--domain', name], { expect: 'any' });
+    if (result.exitCode !== 0) {
+      throw virshError((await this.domainExists(name)) ? 'LIBVIRT_FAILED' : 'DOMAIN_NOT_FOUND', doing, result);
+    }
+    return { domain: parseXml(result.stdout, `the XML of domain ${name}`).domain ?? {} };
+  }
+
+  async getDomainInfo(): Promise<ReadonlyMap<string, { id?: number; state: string }>> {
+    const mark = drawMark();
+    const statements = `echo '\n@@${mark} ids\n'; list --all --id --name; echo '\n@@${mark} states\n'; domstats --state`;
+    const result = await this.computer.run(['virsh', '-q', statements], { expect: 'any' });
+    if (result.exitCode !== 0) {
+      throw virshError('LIBVIRT_FAILED', `listing the domains of host ${this.computer.host.name}`, result);
+    }
+    const sections = splitSections(result.stdout, mark);
+    const ids = parseDomainIds(sections.get('ids') ?? []);
+    const states = parseDomainStates(sections.get('states') ?? []);
+    return new Map(
+      [...states].map(([name, state]) => {
+        const id = ids.get(name);
+        return [name, id === undefined ? { state } : { id: Number(id), state }];
+      }),
+    );
+  }
+
+  // ------------------------------------------------------------------------------------------------ snapshots
+
+  async getSnapshotInfo(domain: string): Promise<SnapshotInfo[]> {
+    return listSnapshots(this.computer, await this.requireOwn(domain));
+  }
+
+  async createSnapshot(domain: string, description: string): Promise<string> {
+    return createSnapshot(this.computer, await this.requireOwn(domain), description);
+  }
+
+  async deleteSnapshot(domain: string, snapshot: string): Promise<void> {
+    await deleteSnapshot(this.computer, await this.requireOwn(domain), snapshot);
+  }
+
+  async diagnoseGuest(): Promise<GuestDiagnosis> {
+    const domain = await this.activeDomain();
+    return diagnoseGuest(this.computer, domain?.uuid ?? this.computer.names.uuid);
+  }
+
+  // ------------------------------------------------------------------------------------------------
+
+  private async ownSeen(): Promise<SeenDomain[]> {
+    return (await this.computer.view.current()).domains.filter(({ own }) => own);
+  }
+
+  private async requireActive(): Promise<DomainSight> {
+    return requireDomain(this.computer, await this.activeDomain());
+  }
+
+  private async requireOwn(name: string): Promise<SeenDomain> {
+    const domain = ownDomainNamed(this.computer, await this.computer.view.fresh(), name);
+    return requireDomain(this.computer, domain) as SeenDomain;
+  }
+}

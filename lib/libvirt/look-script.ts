@@ -1,0 +1,76 @@
+/**
+ * The one script that answers everything a run of steps needs to know of a host. It changes nothing.
+ *
+ * Positional parameters: `$1` mark `$2` short name `$3` computer id `$4` private network `$5` datastore `$6` image
+ * `$7` repository or empty `$8` folder of the disks `$9` folder of the XML files.
+ */
+import { IMAGE_FILES } from '../images/image-sight';
+import { SECTION } from './sections';
+
+/**
+ * Domains are asked for in two goes: first all names, in one virsh with the networks; then XML and state of those that
+ * may concern the computer: by name, or by our metadata in libvirt's own files, which finds renamed ones.
+ */
+export const LOOK = `
+set -u
+mark=$1 short=$2 computer=$3 network=$4 datastore=$5 image=$6 repository=$7 disks=$8 xmls=$9
+${SECTION}
+${IMAGE_FILES}
+
+lists=$(virsh -q "echo '
+@@$mark managed-save
+'; list --all --with-managed-save --uuid; echo '
+@@$mark persistent
+'; list --all --persistent --uuid; echo '
+@@$mark networks
+'; net-list --all --name; echo '
+@@$mark active-networks
+'; net-list --name; echo '
+@@$mark persistent-networks
+'; net-list --all --persistent --name; echo '
+@@$mark domains
+'; list --all --uuid --name") || exit 1
+printf '%s\\n' "$lists"
+
+candidates=$(
+  printf '%s\\n' "$lists" | sed "1,/^@@$mark domains\\$/d" | while read -r uuid name; do
+    case $name in "$short" | "$short"[:_]* | "$computer" | "$computer"[:_]*) printf '%s\\n' "$uuid" ;; esac
+  done
+  grep -ls "computerId=\\"$computer\\"" /etc/libvirt/*/*.xml 2>/dev/null | while IFS= read -r file; do
+    sed -n 's|^ *<uuid>\\([0-9a-f-]*\\)</uuid>.*|\\1|p' "$file" | head -n 1
+  done
+)
+statements= states=
+for uuid in $(printf '%s\\n' $candidates | sort -u); do
+  states="$states $uuid"
+  statements="$statements; echo '
+@@$mark domain $uuid
+'; dumpxml $uuid"
+done
+[ -z "$states" ] || statements="domstats --state$states$statements"
+if printf '%s\\n' "$lists" | grep -Fxq -e "$network"; then
+  statements="\${statements:+$statements; }echo '
+@@$mark private-network
+'; net-dumpxml $network"
+fi
+section states
+[ -z "$statements" ] || virsh -q "$statements" || true
+
+section bridges
+for bridge in /sys/class/net/*/bridge; do
+  [ ! -d "$bridge" ] || { bridge=\${bridge%/bridge}; printf '%s\\n' "\${bridge##*/}"; }
+done
+section files
+for file in "$disks/$short"_* "$xmls/$short"_*; do [ ! -e "$file" ] || printf '%s\\n' "$file"; done
+section datastore
+image_files "$datastore" "$image.*"
+section repository
+[ -z "$repository" ] || image_files "$repository" "$image*"
+section disk-filesystem
+folder=$disks
+while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+df -PTk "$folder" | awk 'END { print $2, $5 }'
+section master-xml
+[ ! -f "$datastore/$image.xml" ] || head -c 262144 "$datastore/$image.xml"
+exit 0
+`;

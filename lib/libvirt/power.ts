@@ -1,0 +1,92 @@
+/** Power verbs, with VCL's tolerance: what is already on is on, what is already off is off. */
+import { ProvisiondError } from '../errors';
+import type { PowerStatus } from '../model/power';
+import type { HostedComputer } from './hosted-computer';
+import type { DomainSight } from './provisioner';
+import { virshError } from './virsh';
+
+/** `power_status` of VCL's libvirt module, from virsh's word for the state. */
+export function powerStatusOf({ state, hasManagedSave }: DomainSight): PowerStatus {
+  switch (state) {
+    case 'running':
+    case 'in shutdown':
+      return 'on';
+    case 'idle':
+      return 'blocked';
+    case 'paused':
+    case 'pmsuspended':
+      return 'suspended';
+    case 'crashed':
+      return 'crashed';
+    default:
+      return hasManagedSave ? 'suspended' : 'off';
+  }
+}
+
+/**
+ * `$1` UUID. Starts a domain that is off, with autostart as VCL sets it; wakes one that is paused; a crashed one is
+ * ended first. What counts is that it runs in the end.
+ */
+const START = `
+set -u
+case $(virsh -q domstate "$1") in
+running* | idle* | 'in shutdown'*) exit 0 ;;
+paused*) exec virsh -q resume "$1" ;;
+pmsuspended*) exec virsh -q dompmwakeup "$1" ;;
+crashed*) virsh -q destroy "$1" ;;
+esac
+virsh -q "autostart $1; start $1" && exit 0
+failed=$?
+case $(virsh -q domstate "$1") in running*) exit 0 ;; esac
+exit $failed
+`;
+
+const STOP = `
+set -u
+said=$(virsh -q destroy "$1" 2>&1) && exit 0
+case $said in *'not running'*) exit 0 ;; esac
+sleep 2
+case $(virsh -q domstate "$1") in 'shut off'*) exit 0 ;; esac
+virsh -q destroy "$1"
+`;
+
+/** @throws DOMAIN_START_FAILED */
+export async function startDomain(computer: HostedComputer, domain: DomainSight): Promise<void> {
+  await setPower(computer, domain, 'running', async () => {
+    const result = await computer.runScript(START, [domain.uuid]);
+    if (result.exitCode === 0) return;
+    throw virshError('DOMAIN_START_FAILED', `starting domain ${domain.name} on host ${computer.host.name}`, result);
+  });
+}
+
+/** Pulls the plug. @throws LIBVIRT_FAILED */
+export async function stopDomain(computer: HostedComputer, domain: DomainSight): Promise<void> {
+  await setPower(computer, domain, 'shut off', async () => {
+    const result = await computer.runScript(STOP, [domain.uuid]);
+    if (result.exitCode === 0) return;
+    throw virshError('LIBVIRT_FAILED', `stopping domain ${domain.name} on host ${computer.host.name}`, result);
+  });
+}
+
+/**
+ * Off and on again, as VCL does it: unlike `virsh reset` it takes a changed definition into account, helps where the
+ * guest is paused or crashed, and works on every hypervisor.
+ */
+export async function resetDomain(computer: HostedComputer, domain: DomainSight): Promise<void> {
+  await stopDomain(computer, domain);
+  await startDomain(computer, domain);
+}
+
+async function setPower(computer: HostedComputer, { uuid }: DomainSight, state: string, work: () => Promise<void>) {
+  await computer.view.change(work, (look) => ({
+    ...look,
+    domains: look.domains.map((seen) => (seen.uuid === uuid ? { ...seen, state } : seen)),
+  }));
+}
+
+/** The domain of a verb that needs one. @throws DOMAIN_NOT_FOUND */
+export function requireDomain(computer: HostedComputer, domain: DomainSight | null): DomainSight {
+  if (domain) return domain;
+  const { shortName } = computer.names;
+  throw new ProvisiondError('DOMAIN_NOT_FOUND', `computer ${shortName} has no domain on host ${computer.host.name}`);
+}

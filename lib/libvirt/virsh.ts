@@ -1,0 +1,73 @@
+/**
+ * The only parser of what virsh prints.
+ *
+ * Traps: `virsh "a; b"` goes on after a failed statement and its exit code is that of the last one, so failures are
+ * read from stderr; names may hold blanks, so only forms with the name at the end of a line are used; an unknown
+ * name and a libvirtd that is down both end with 1.
+ */
+import { ProvisiondError, type ErrorCode } from '../errors';
+import type { SnapshotInfo } from './provisioner';
+
+/** `<uuid> <name>` lines of `list --all --uuid --name`, by name. */
+export function parseDomainNames(lines: readonly string[]): Map<string, string> {
+  const uuids = new Map<string, string>();
+  for (const line of lines) {
+    const found = /^([0-9a-f-]{36}) (.+)$/.exec(line);
+    if (found) uuids.set(found[2]!, found[1]!);
+  }
+  return uuids;
+}
+
+/** virDomainState of libvirt, in virsh's words. */
+const STATES = ['no state', 'running', 'idle', 'paused', 'in shutdown', 'shut off', 'crashed', 'pmsuspended'];
+
+/** `domstats --state`: name → state in virsh's words. */
+export function parseDomainStates(lines: readonly string[]): Map<string, string> {
+  const states = new Map<string, string>();
+  let name: string | undefined;
+  for (const line of lines) {
+    name = /^Domain: '(.*)'$/.exec(line)?.[1] ?? name;
+    const state = /^\s+state\.state=(\d+)$/.exec(line)?.[1];
+    if (name !== undefined && state !== undefined) states.set(name, STATES[Number(state)] ?? 'no state');
+  }
+  return states;
+}
+
+/** `<id> <name>` lines of `list --all --id --name`; domains that are off have no id. */
+export function parseDomainIds(lines: readonly string[]): Map<string, string | undefined> {
+  const ids = new Map<string, string | undefined>();
+  for (const line of lines) {
+    const found = /^(-|\d+) (.+)$/.exec(line);
+    if (found) ids.set(found[2]!, found[1] === '-' ? undefined : found[1]);
+  }
+  return ids;
+}
+
+/** One name a line. */
+export function parseNames(lines: readonly string[]): string[] {
+  return lines.map((line) => line.trim()).filter((line) => line !== '');
+}
+
+/** The table of `snapshot-list`: name, creation time, state. */
+export function parseSnapshots(text: string): SnapshotInfo[] {
+  return text.split('\n').flatMap((line) => {
+    const found = /^ (\S.*?) {2,}(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}) {2,}(\S+)\s*$/.exec(line);
+    return found ? [{ name: found[1]!, createdAt: found[2]!, state: found[3]! }] : [];
+  });
+}
+
+/** The address of `net-dhcp-leases NETWORK --mac MAC`; null when there is no lease. */
+export function parseLease(text: string): string | null {
+  return /\s(\d+\.\d+\.\d+\.\d+|[0-9a-f:]*::?[0-9a-f:]*)\/\d+\s/i.exec(text)?.[1] ?? null;
+}
+
+/** What virsh complained about, without its `error:` marks; empty when it did not. */
+export function complaints(stderr: string): string[] {
+  return [...stderr.matchAll(/^error: (.+)$/gm)].map((found) => found[1]!.trim()).filter((text) => text !== '');
+}
+
+/** The error for a virsh that failed: what it said last is the reason, what it said first is the deed. */
+export function virshError(code: ErrorCode, doing: string, result: { exitCode: number; stderr: string }) {
+  const said = complaints(result.stderr).join(': ') || result.stderr.trim() || `exit code ${result.exitCode}`;
+  return new ProvisiondError(code, `${doing}: ${said}`, { details: { exitCode: result.exitCode } });
+}
