@@ -1,7 +1,7 @@
 /** What `test/lab/lab start` says about the lab that integration tests run in (test/README.md). */
 
 export interface Lab {
-  /** Scratch folder; thrown away with the lab. */
+  /** Scratch folder, which qemu's own user can enter; thrown away with the lab. */
   readonly folder: string;
   /** Private key of root on the VM host, 127.0.0.1:22. */
   readonly sshKeyFile: string;
