@@ -1,0 +1,193 @@
+/** What is written while a request is in hand; each statement proves lease and claim in its WHERE. */
+import { ProvisiondError } from '../errors';
+import { STATE_IDS } from '../model/states';
+import type { Bindings, Database } from './database';
+import { knownState } from './inbox-verbs';
+import { assertClaim, claimHeld, leaseHeld } from './lease-verbs';
+import { stateIds } from './poll-sql';
+import type { Claim, Competitor, Store } from './store';
+
+/** VCL's image `noimage` and its revision. */
+export const NO_IMAGE = { id: 1, revisionId: 1 } as const;
+
+const MAX_PASSWORD = 40;
+const RELOAD_SECONDS = 30 * 60;
+/** User `vclreload`. */
+const RELOAD_USER_ID = 2;
+
+type ClaimVerbs = Pick<
+  Store,
+  | 'setComputerState'
+  | 'setCurrentImage'
+  | 'setGuestKey'
+  | 'setPublicIp'
+  | 'setPassword'
+  | 'setLoaded'
+  | 'setRemoteIp'
+  | 'touchLastCheck'
+  | 'competitors'
+  | 'completeCompetitor'
+  | 'insertReload'
+>;
+
+export function claimVerbs(db: Database): ClaimVerbs {
+  const { now } = db.dialect;
+  return {
+    setComputerState: (claim, computerId, state) =>
+      writeHeld(
+        db,
+        claim,
+        `update computer set stateid = ? where id = ? and stateid not in (${stateIds('maintenance', 'deleted')})`,
+        [STATE_IDS[state], computerId],
+      ),
+    setCurrentImage: (claim, computerId, image) => {
+      const { id, revisionId } = image ?? NO_IMAGE;
+      const update = 'update computer set currentimageid = ?, imagerevisionid = ? where id = ?';
+      return writeHeld(db, claim, update, [id, revisionId, computerId]);
+    },
+    setGuestKey: (claim, computerId, key) => setGuestKey(db, claim, computerId, key),
+    setPublicIp: (claim, { computer, request }, publicIp) =>
+      db.transaction(async (tx) => {
+        await assertClaim(tx, claim);
+        await tx.change('update computer set IPaddress = ? where id = ?', [publicIp, computer.id]);
+        const log = 'update sublog set IPaddress = ? where logid = ? and computerid = ?';
+        if (request.logId !== null) await tx.change(log, [publicIp, request.logId, computer.id]);
+      }),
+    setPassword: (claim, reservation, password) => setPassword(db, claim, reservation, password),
+    setLoaded: async (claim, { request }) => {
+      if (request.logId === null) return;
+      await writeHeld(db, claim, `update log set loaded = ${now} where id = ? and loaded is null`, [request.logId]);
+    },
+    setRemoteIp: (claim, reservationId, remoteIp) =>
+      writeHeld(db, claim, 'update reservation set remoteIP = ? where id = ?', [remoteIp, reservationId]),
+    // A later value was set on purpose, to put the next check off.
+    touchLastCheck: (claim, reservationId) =>
+      writeHeld(
+        db,
+        claim,
+        `update reservation set lastcheck = ${now} where id = ? and (lastcheck is null or lastcheck <= ${now})`,
+        [reservationId],
+      ),
+    competitors: (computerId, requestId) => competitors(db, computerId, requestId),
+    completeCompetitor: (claim, competitor) => completeCompetitor(db, claim, competitor),
+    insertReload: (claim, reservation, image) => insertReload(db, claim, reservation, image),
+  };
+}
+
+/** Changing nothing is well while the claim is held: the row has no need, or an admin's state forbids it. */
+async function writeHeld(db: Database, claim: Claim, update: string, bindings: Bindings): Promise<void> {
+  const held = claimHeld(db.dialect, claim);
+  const changed = await db.change(`${update} and ${held.sql}`, [...bindings, ...held.bindings]);
+  if (changed === 0) await assertClaim(db, claim);
+}
+
+async function setGuestKey(db: Database, claim: Claim, computerId: number, key: string | null): Promise<void> {
+  await db.transaction(async (tx) => {
+    await assertClaim(tx, claim);
+    if (key === null) {
+      await tx.change('delete from provisiond_guest where computerid = ?', [computerId]);
+      return;
+    }
+    const overwrite = tx.dialect.overwrite(['computerid'], ['hostkey']);
+    await tx.change(`insert into provisiond_guest (computerid, hostkey) values (?, ?) ${overwrite}`, [computerId, key]);
+  });
+}
+
+const setPassword = async (...[db, claim, { id, user }, password]: [Database, ...Parameters<Store['setPassword']>]) => {
+  if (password.length > MAX_PASSWORD) {
+    throw new ProvisiondError('INTERNAL', `a password of ${password.length} characters does not fit reservation.pw`);
+  }
+  await db.transaction(async (tx) => {
+    await assertClaim(tx, claim);
+    await tx.change('update reservation set pw = ? where id = ?', [password, id]);
+    await tx.change(
+      `insert into reservationaccounts (reservationid, userid, password) values (?, ?, ?)
+       ${tx.dialect.overwrite(['reservationid', 'userid'], ['password'])}`,
+      [id, user.id, password],
+    );
+  });
+};
+
+interface CompetitorRow {
+  id: number;
+  stateid: number;
+  laststateid: number;
+  secondsToStart: number | null;
+  secondsToEnd: number | null;
+  imagerevisionid: number;
+}
+
+async function competitors(db: Database, computerId: number, requestId: number): Promise<Competitor[]> {
+  const { now, secondsBetween } = db.dialect;
+  const rows = await db.rows<CompetitorRow>(
+    `select other.id, other.stateid, other.laststateid, r.imagerevisionid,
+       ${secondsBetween(now, 'other.start')} as secondsToStart, ${secondsBetween(now, 'other.end')} as secondsToEnd
+     from reservation r
+     join request other on other.id = r.requestid
+     where r.computerid = ? and other.id <> ? and other.stateid not in (${stateIds('complete', 'failed')})
+       and other.start < (select mine.\`end\` from request mine where mine.id = ?)
+     order by other.id`,
+    [computerId, requestId, requestId],
+  );
+  return rows.map((row) => ({
+    requestId: row.id,
+    state: knownState(row.stateid, `request ${row.id}`),
+    lastState: knownState(row.laststateid, `request ${row.id}`),
+    secondsToStart: row.secondsToStart ?? 0,
+    secondsToEnd: row.secondsToEnd ?? 0,
+    imageRevisionId: row.imagerevisionid,
+  }));
+}
+
+/** `complete/<what it was at>`, as every request that came to rest. */
+async function completeCompetitor(db: Database, claim: Claim, competitor: Competitor): Promise<void> {
+  const { requestId, state, lastState } = competitor;
+  const lease = leaseHeld(db.dialect, claim.lease);
+  await db.transaction(async (tx) => {
+    await assertClaim(tx, claim);
+    await tx.change(
+      `update request set stateid = ${STATE_IDS.complete}, laststateid = ?
+       where id = ? and stateid = ? and laststateid = ? and ${lease.sql}`,
+      [
+        STATE_IDS[state === 'pending' ? lastState : state],
+        requestId,
+        STATE_IDS[state],
+        STATE_IDS[lastState],
+        ...lease.bindings,
+      ],
+    );
+  });
+}
+
+const insertReload = (...[db, claim, reservation, image]: [Database, ...Parameters<Store['insertReload']>]) =>
+  db.transaction(async (tx) => {
+    const { now, addSeconds, updateLock } = tx.dialect;
+    await assertClaim(tx, claim);
+    // The computer's row is the door: two reloads of one computer are never inserted at once.
+    await tx.one(`select id from computer where id = ?${updateLock}`, [reservation.computer.id]);
+    const waiting = await tx.one<{ id: number }>(
+      `select q.id from request q join reservation r on r.requestid = q.id where r.computerid = ?
+         and (q.stateid = ${STATE_IDS.reload} or (q.stateid = ${STATE_IDS.pending} and q.laststateid = ${STATE_IDS.reload}))
+         and q.id <> ?`,
+      [reservation.computer.id, claim.requestId],
+    );
+    if (waiting) return waiting.id;
+    const times = await tx.one<{ start: string; end: string }>(
+      `select ${now} as start, ${addSeconds(now, String(RELOAD_SECONDS))} as \`end\``,
+    );
+    const id = await tx.insert('request', {
+      stateid: STATE_IDS.reload,
+      userid: RELOAD_USER_ID,
+      laststateid: STATE_IDS[claim.lastState],
+      ...times!,
+      daterequested: times!.start,
+    });
+    await tx.insert('reservation', {
+      requestid: id,
+      computerid: reservation.computer.id,
+      imageid: image.id,
+      imagerevisionid: image.revisionId,
+      managementnodeid: reservation.managementNode.id,
+    });
+    return id;
+  });

@@ -1,0 +1,73 @@
+/** What a failed statement means, by the codes of mysql2 and better-sqlite3. */
+import { ProvisiondError } from '../errors';
+
+/** The statement was undone as a whole through no fault of its own: do it again. */
+const TRANSIENT = new Set([
+  'ER_LOCK_DEADLOCK',
+  'ER_LOCK_WAIT_TIMEOUT',
+  'ER_CHECKREAD',
+  'SQLITE_BUSY',
+  'SQLITE_BUSY_SNAPSHOT',
+  'SQLITE_BUSY_RECOVERY',
+  'SQLITE_LOCKED',
+]);
+
+/** The connection broke. What was being done may or may not have happened. */
+const LOST = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ER_CLIENT_INTERACTION_TIMEOUT']);
+
+/** There is no database to talk to. */
+const UNREACHABLE = new Set([
+  ...LOST,
+  'ECONNREFUSED',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOENT',
+  'ER_ACCESS_DENIED_ERROR',
+  'ER_DBACCESS_DENIED_ERROR',
+  'ER_BAD_DB_ERROR',
+  'ER_CON_COUNT_ERROR',
+  'ER_SERVER_SHUTDOWN',
+  'ER_OPTION_PREVENTS_STATEMENT',
+  'ER_UNKNOWN_COM_ERROR',
+  'SQLITE_CANTOPEN',
+  'SQLITE_BUSY',
+]);
+
+/** The code of an error of a driver; knex's own time limit has only a name, a connection closed under way only a text. */
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  const { code } = error as Error & { code?: unknown };
+  if (typeof code === 'string') return code;
+  if (error.name === 'KnexTimeoutError') return 'ETIMEDOUT';
+  if (/connection is in closed state|aborted|Unable to acquire a connection/i.test(error.message)) {
+    return 'PROTOCOL_CONNECTION_LOST';
+  }
+  return '';
+}
+
+export const isTransient = (error: unknown): boolean => TRANSIENT.has(codeOf(error));
+export const isConnectionLost = (error: unknown): boolean => LOST.has(codeOf(error));
+export const isDuplicate = (error: unknown): boolean =>
+  /^(ER_DUP_ENTRY|SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY))$/.test(codeOf(error));
+
+/**
+ * The error as callers see it. The cause carries only the server's own message: drivers put the whole statement with
+ * all its values beside it, and passwords are among them.
+ */
+export function asDatabaseError(error: unknown, label: string): ProvisiondError {
+  if (error instanceof ProvisiondError) return error;
+  const code = codeOf(error);
+  const { message, sqlMessage } = error as Error & { sqlMessage?: string };
+  // The drivers' message stands behind the statement that knex puts before it.
+  const cause = new Error(`${sqlMessage ?? message.slice(message.lastIndexOf(' - ') + 1)}${code ? ` (${code})` : ''}`);
+  if (UNREACHABLE.has(code) || TRANSIENT.has(code)) {
+    return new ProvisiondError('DATABASE_UNAVAILABLE', `the database ${label} does not answer`, { cause });
+  }
+  if (code === 'ER_NO_SUCH_TABLE' || /no such table/.test(message)) {
+    return new ProvisiondError('SCHEMA_MISSING', `the database ${label} lacks a table`, { cause });
+  }
+  return new ProvisiondError('DATABASE_FAILED', `a statement failed in the database ${label}`, { cause });
+}

@@ -1,0 +1,208 @@
+/** The inbox: which requests may be due, taking them up, and taking over what a predecessor left. */
+import { randomUUID } from 'node:crypto';
+import { ProvisiondError } from '../errors';
+import type { RequestRow } from '../model/reservation';
+import { isWorkable, STATE_IDS, stateName, type StateName, type WorkableState } from '../model/states';
+import type { Database, Queryable } from './database';
+import { assertLease, leaseHeld } from './lease-verbs';
+import { forgottenLastState } from './orphans';
+import { POLL_SQL, pollSql, stateIds } from './poll-sql';
+import type { Claim, DueRequest, Lease, PollAnswer, Store } from './store';
+
+export function inboxVerbs(db: Database): Pick<Store, 'poll' | 'claim' | 'adoptOrphans' | 'removeAtRest'> {
+  return {
+    poll: (managementNodeId, inHand) => poll(db, managementNodeId, inHand),
+    claim: (lease, due) => claim(db, lease, due),
+    adoptOrphans: (lease, except) => adoptOrphans(db, lease, except),
+    removeAtRest: (lease, requestId) => removeAtRest(db, lease, requestId),
+  };
+}
+
+/** Of a row's state id. @throws REQUEST_INVALID */
+export function knownState(id: number, what: string): StateName {
+  const name = stateName(id);
+  if (!name) throw new ProvisiondError('REQUEST_INVALID', `${what} has state ${id}, which VCL does not have`);
+  return name;
+}
+
+interface DueRow {
+  id: number;
+  stateid: number;
+  laststateid: number;
+  preload: number;
+  secondsToStart: number | null;
+  secondsToEnd: number | null;
+  secondsSinceCheck: number | null;
+  oldestCheck: string | null;
+  newestTouch: string | null;
+  isServer: number;
+  reservationCount: number;
+}
+
+async function poll(db: Database, managementNodeId: number, inHand: readonly number[]): Promise<PollAnswer> {
+  const rows = await db.rows<DueRow>(pollSql(db.dialect), [managementNodeId]);
+  const present = inHand.length > 0 ? await db.rows<PresentRow>(presentSql(db, inHand.length), inHand) : [];
+  return {
+    due: rows.filter((row) => stateName(row.stateid) && stateName(row.laststateid)).map(toDueRequest),
+    inHand: new Map(present.map((row) => [row.id, toRequestRow(row)])),
+  };
+}
+
+function toDueRequest(row: DueRow): DueRequest {
+  return {
+    requestId: row.id,
+    state: stateName(row.stateid)!,
+    lastState: stateName(row.laststateid)!,
+    preload: row.preload === 1,
+    // VCL takes a zero date for "now".
+    secondsToStart: row.secondsToStart ?? 0,
+    secondsToEnd: row.secondsToEnd ?? 0,
+    secondsSinceCheck: row.secondsSinceCheck,
+    touchedSinceCheck: row.newestTouch !== null && row.newestTouch >= (row.oldestCheck ?? ''),
+    isServer: row.isServer === 1,
+    reservationCount: row.reservationCount,
+  };
+}
+
+interface PresentRow {
+  id: number;
+  stateid: number;
+  laststateid: number;
+  secondsToEnd: number | null;
+  remoteIP: string | null;
+}
+
+const presentSql = (db: Database, count: number): string =>
+  `select q.id, q.stateid, q.laststateid, ${db.dialect.secondsBetween(db.dialect.now, 'q.end')} as secondsToEnd,
+     (select r.remoteIP from reservation r where r.requestid = q.id order by r.id limit 1) as remoteIP
+   from request q where q.id in (${Array(count).fill('?').join(', ')})`;
+
+function toRequestRow(row: PresentRow): RequestRow {
+  return {
+    requestId: row.id,
+    state: knownState(row.stateid, `request ${row.id}`),
+    lastState: knownState(row.laststateid, `request ${row.id}`),
+    secondsToEnd: row.secondsToEnd ?? 0,
+    remoteIp: row.remoteIP || null,
+  };
+}
+
+async function claim(
+  db: Database,
+  lease: Lease,
+  due: Pick<DueRequest, 'requestId' | 'state' | 'lastState'>,
+): Promise<Claim | null> {
+  const { requestId, state, lastState } = due;
+  if (!isWorkable(state)) return null;
+  const loadId = randomUUID();
+  const taken: Claim = { requestId, state, lastState, loadId, lease };
+  try {
+    return (await db.transaction((tx) => takeUp(tx, taken))) ? taken : null;
+  } catch (error) {
+    // The commit may have gone through although its answer did not: then the row carries our load id.
+    if (!(error instanceof ProvisiondError) || error.code !== 'DATABASE_UNAVAILABLE') throw error;
+    const mine = 'select 1 from provisiond_job where requestid = ? and loadid = ?';
+    if (await db.one(mine, [requestId, loadId]).catch(() => undefined)) return taken;
+    throw error;
+  }
+}
+
+/** @returns whether the request was still in that state */
+async function takeUp(tx: Queryable, { requestId, state, lastState, loadId, lease }: Claim): Promise<boolean> {
+  const { now, overwrite } = tx.dialect;
+  const held = leaseHeld(tx.dialect, lease);
+  const won = await tx.change(
+    `update request set stateid = ${STATE_IDS.pending}, laststateid = ?
+     where id = ? and stateid = ? and laststateid = ? and ${held.sql}`,
+    [STATE_IDS[state], requestId, STATE_IDS[state], STATE_IDS[lastState], ...held.bindings],
+  );
+  if (won === 0) {
+    await assertLease(tx, lease);
+    return false;
+  }
+  await tx.change(
+    `insert into provisiond_job (requestid, stateid, laststateid, loadid, token, claimed, attempts)
+     values (?, ?, ?, ?, ?, ${now}, 1)
+     ${overwrite(['requestid'], ['stateid', 'laststateid', 'loadid', 'token', 'claimed', 'attempts'])}`,
+    [requestId, STATE_IDS[state], STATE_IDS[lastState], loadId, lease.token],
+  );
+  await beginStory(tx, requestId, state);
+  return true;
+}
+
+/** What vcld's main loop does when it hands a request to a child: `exited` goes, `begin` comes, `lastcheck` is now. */
+async function beginStory(tx: Queryable, requestId: number, state: WorkableState): Promise<void> {
+  const { now } = tx.dialect;
+  const idOf = (name: string) => `(select id from computerloadstate where loadstatename = '${name}')`;
+  await tx.change(
+    `delete from computerloadlog where loadstateid = ${idOf('exited')}
+       and reservationid in (select id from reservation where requestid = ?)`,
+    [requestId],
+  );
+  await tx.change(
+    `insert into computerloadlog (reservationid, computerid, loadstateid, timestamp, additionalinfo)
+     select id, computerid, ${idOf('begin')}, ${now}, ? from reservation where requestid = ? order by id`,
+    [`beginning to process, state is ${state}`, requestId],
+  );
+  await tx.change(`update reservation set lastcheck = ${now} where requestid = ?`, [requestId]);
+}
+
+interface OrphanRow {
+  id: number;
+  laststateid: number;
+  jobState: number | null;
+  jobLastState: number | null;
+  loadid: string | null;
+  loaded: string | null;
+  ending: string | null;
+  remoteIP: string | null;
+}
+
+async function adoptOrphans(db: Database, lease: Lease, except: readonly number[]): Promise<Claim[]> {
+  return db.transaction(async (tx) => {
+    await assertLease(tx, lease);
+    await tx.change('delete from provisiond_job where requestid not in (select id from request)');
+    const orphans = (await tx.rows<OrphanRow>(POLL_SQL.orphans, [lease.managementNodeId])).filter(
+      ({ id, laststateid }) => !except.includes(id) && isWorkable(stateName(laststateid) ?? 'pending'),
+    );
+    const claims = orphans.map((row) => toClaim(row, lease));
+    for (const adopted of claims) await keepJob(tx, adopted);
+    return claims;
+  });
+}
+
+/** vcld leaves no row of ours, and a front end that wrote over our state makes the row a stranger's. */
+function toClaim(row: OrphanRow, lease: Lease): Claim {
+  const state = stateName(row.laststateid) as WorkableState;
+  const ours = row.loadid !== null && row.jobState === row.laststateid;
+  const evidence = { loaded: row.loaded !== null, ending: row.ending, acknowledged: Boolean(row.remoteIP) };
+  return {
+    requestId: row.id,
+    state,
+    lastState: ours ? knownState(row.jobLastState!, `request ${row.id}`) : forgottenLastState(state, evidence),
+    loadId: ours ? row.loadid! : randomUUID(),
+    lease,
+  };
+}
+
+async function keepJob(tx: Queryable, { requestId, state, lastState, loadId, lease }: Claim): Promise<void> {
+  const { now } = tx.dialect;
+  const again = 'update provisiond_job set token = ?, attempts = attempts + 1 where requestid = ? and loadid = ?';
+  if ((await tx.change(again, [lease.token, requestId, loadId])) > 0) return;
+  await tx.change(
+    `insert into provisiond_job (requestid, stateid, laststateid, loadid, token, claimed, attempts)
+     values (?, ?, ?, ?, ?, ${now}, 1)
+     ${tx.dialect.overwrite(['requestid'], ['stateid', 'laststateid', 'loadid', 'token', 'claimed', 'attempts'])}`,
+    [requestId, STATE_IDS[state], STATE_IDS[lastState], loadId, lease.token],
+  );
+}
+
+async function removeAtRest(db: Database, lease: Lease, requestId: number): Promise<void> {
+  const held = leaseHeld(db.dialect, lease);
+  const removed = await db.change(
+    `delete from request where id = ? and stateid in (${stateIds('complete', 'failed')})
+       and (\`end\` < ${db.dialect.now} or laststateid in (${POLL_SQL.removableLastStates})) and ${held.sql}`,
+    [requestId, ...held.bindings],
+  );
+  if (removed === 0) await assertLease(db, lease);
+}

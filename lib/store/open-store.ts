@@ -1,0 +1,33 @@
+/** Opens the database of a configuration, as the two ports. */
+import { openDatabase, type Database } from './database';
+import type { FrontEnd } from './front-end';
+import { inventoryVerbs } from './inventory';
+import { inventoryListVerbs } from './inventory-lists';
+import { listingVerbs } from './reservation-details';
+import { requestVerbs } from './reservation-requests';
+import { sqlStore } from './sql-store';
+import type { Store } from './store';
+
+export interface OpenStoreOptions {
+  /** `sqlite:PATH`, `sqlite::memory:` or `mysql://user:password@host:port/name`. */
+  readonly database: string;
+}
+
+export interface OpenStore {
+  readonly store: Store;
+  readonly frontEnd: FrontEnd;
+  /** Statements sent since the opening, for benches. */
+  readonly statementCount: () => number;
+  /** The border itself, for tests that look at rows. */
+  readonly db: Database;
+}
+
+/** Connects to nothing yet: the first statement does. @throws CONFIG_INVALID */
+export function openStore(options: OpenStoreOptions): OpenStore {
+  const db = openDatabase(options.database);
+  return { store: sqlStore(db), frontEnd: frontEnd(db), statementCount: () => db.statementCount, db };
+}
+
+function frontEnd(db: Database): FrontEnd {
+  return { ...requestVerbs(db), ...listingVerbs(db), ...inventoryListVerbs(db), ...inventoryVerbs(db) };
+}

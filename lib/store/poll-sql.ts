@@ -1,0 +1,100 @@
+/**
+ * What may be due, asked so that the database walks VCL's own indexes (request.stateid, start, end) and no more rows
+ * than are due: the exact timing rules follow in `lib/model/timings.ts`.
+ */
+import { STATE_IDS, type StateName } from '../model/states';
+import type { Dialect } from './dialect';
+
+export const stateIds = (...names: StateName[]): string => names.map((name) => STATE_IDS[name]).join(', ');
+
+/** Worked once their start has come, or preloaded up to 35 minutes before (`check_time` of VCL). */
+const WAIT_FOR_START = stateIds('new', 'imageprep', 'reload', 'tovmhostinuse', 'tomaintenance');
+const PRELOAD_SECONDS = 36 * 60;
+
+/** Looked at near their end, when long not checked, or when the user did something. */
+const IN_USE = stateIds('inuse', 'imageinuse');
+/** VCL looks 6 minutes (and rounding) before the first notice. */
+const BEFORE_NOTICE_SECONDS = 7 * 60;
+
+/** Worked at once. */
+const AT_ONCE = stateIds(
+  'reserved',
+  'deleted',
+  'timeout',
+  'image',
+  'checkpoint',
+  'reinstall',
+  'rebootsoft',
+  'reboothard',
+  'servermodified',
+  'makeproduction',
+);
+
+const AT_REST = stateIds('complete', 'failed');
+/** Of requests at rest: those whose row nobody waits to see. */
+const REMOVABLE = stateIds(
+  'image',
+  'imageprep',
+  'imageinuse',
+  'deleted',
+  'makeproduction',
+  'reload',
+  'tomaintenance',
+  'tovmhostinuse',
+);
+
+/** Null and zero: never checked. */
+const OLDEST_CHECK = "min(coalesce(r.lastcheck, '0000-00-00 00:00:00'))";
+
+/** The reservation with the lowest id decides whose request it is. */
+const PARENT_OF_NODE = `join reservation parent on parent.requestid = q.id and parent.managementnodeid = ?
+    and not exists (select 1 from reservation older where older.requestid = q.id and older.id < parent.id)`;
+
+/** A setting of the site in seconds: the smallest or largest, as affiliations may have their own. */
+const setting = (pick: 'min' | 'max', pattern: string, otherwise: number): string =>
+  `coalesce((select ${pick}(value + 0) from variable where name like '${pattern}' escape '!'), ${otherwise})`;
+
+export function pollSql(dialect: Dialect): string {
+  const { now, secondsBetween, addSeconds } = dialect;
+  const checkedBefore = addSeconds(now, `-${setting('min', '%inuse!_check%', 300)}`);
+  const endsBefore = addSeconds(
+    now,
+    `(${setting('max', 'general!_end!_notice!_first%', 600)} + ${BEFORE_NOTICE_SECONDS})`,
+  );
+  return `
+    select q.id, q.stateid, q.laststateid, q.preload,
+      ${secondsBetween(now, 'q.start')} as secondsToStart, ${secondsBetween(now, 'q.end')} as secondsToEnd,
+      (select ${secondsBetween(OLDEST_CHECK, now)} from reservation r where r.requestid = q.id) as secondsSinceCheck,
+      (select ${OLDEST_CHECK} from reservation r where r.requestid = q.id) as oldestCheck,
+      (select max(c.timestamp) from changelog c where c.logid = q.logid and c.remoteIP is not null
+         and c.timestamp <= ${now}) as newestTouch,
+      exists (select 1 from serverrequest s where s.requestid = q.id) as isServer,
+      (select count(*) from reservation r where r.requestid = q.id) as reservationCount
+    from (
+      select id from request where stateid in (${WAIT_FOR_START}) and start <= ${addSeconds(now, String(PRELOAD_SECONDS))}
+      union select id from request where stateid in (${IN_USE}) and \`end\` <= ${endsBefore}
+      union select u.id from request u join reservation ur on ur.requestid = u.id where u.stateid in (${IN_USE})
+        and (ur.lastcheck is null or ur.lastcheck <= ${checkedBefore} or exists (select 1 from changelog uc
+          where uc.logid = u.logid and uc.remoteIP is not null and uc.timestamp >= ur.lastcheck))
+      union select id from request where stateid in (${AT_REST}) and \`end\` < ${now}
+      union select id from request where stateid in (${AT_REST}) and laststateid in (${REMOVABLE})
+      union select id from request where stateid in (${AT_ONCE})
+    ) due
+    join request q on q.id = due.id
+    ${PARENT_OF_NODE}
+    order by q.start, q.id`;
+}
+
+export const POLL_SQL = {
+  removableLastStates: REMOVABLE,
+  /** Every pending request of a node, with our note of it and what tells how far it came. */
+  orphans: `
+    select q.id, q.laststateid, j.stateid as jobState, j.laststateid as jobLastState, j.loadid,
+      l.loaded, l.ending, parent.remoteIP
+    from request q
+    ${PARENT_OF_NODE}
+    left join provisiond_job j on j.requestid = q.id
+    left join log l on l.id = q.logid
+    where q.stateid = ${STATE_IDS.pending}
+    order by q.id`,
+};

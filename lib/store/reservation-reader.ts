@@ -1,0 +1,86 @@
+/** Reads a request's reservations whole: one join, one select for the connect methods, frozen. */
+import { ProvisiondError } from '../errors';
+import type { Reservation } from '../model/reservation';
+import type { Database } from './database';
+import { connectMethodsSql, chooseConnectMethods, type ConnectMethodRow } from './connect-methods';
+import { toReservation, type ReservationRow } from './reservation-rows';
+import type { Claim, Store } from './store';
+
+export function readerVerbs(db: Database): Pick<Store, 'readReservations' | 'variables'> {
+  return {
+    readReservations: (claim) => readReservations(db, claim),
+    variables: async () => {
+      const rows = await db.rows<{ name: string; value: string }>(
+        "select name, value from variable where serialization = 'none'",
+      );
+      return new Map(rows.map(({ name, value }) => [name, String(value)]));
+    },
+  };
+}
+
+const RESERVATION_SQL = `
+  select r.id as reservationId, r.pw, r.remoteIP, r.managementnodeid,
+    (select count(*) from reservation sibling where sibling.requestid = r.requestid) as reservationCount,
+    q.id as requestId, q.logid, q.forimaging, q.checkuser, q.preload, q.start, q.\`end\`,
+    i.id as imageId, i.ownerid as imageOwnerId, i.prettyname, i.minram, i.minprocnumber, i.project, i.architecture,
+    i.reloadtime, v.id as revisionId, v.revision, v.imagename, v.datecreated,
+    meta.checkuser as metaCheckUser, meta.rootaccess, meta.sethostname,
+    o.id as osId, o.name as osName, o.type as osType, o.installtype, o.minram as osMinRam, om.perlpackage as osPackage,
+    c.id as computerId, c.stateid as computerStateId, c.hostname, c.type as computerType, c.IPaddress,
+    c.privateIPaddress, c.eth0macaddress, c.eth1macaddress, c.currentimageid, c.imagerevisionid as currentRevisionId,
+    c.nextimageid, pm.perlpackage as provisioningPackage, xm.perlpackage as predictivePackage, guest.hostkey as guestKey,
+    h.id as hostComputerId, h.hostname as hostHostname, h.privateIPaddress as hostPrivateIp,
+    p.id as profileId, p.profilename, p.datastorepath, p.vmpath, p.repositorypath, dt.name as datastoreFormat,
+    rt.name as repositoryFormat, p.virtualswitch0, p.virtualswitch1, p.eth0generated, p.eth1generated,
+    way.transport, way.port as hostPort, way.user as hostUser, way.hostkey as hostKey, way.driver, way.maxloads,
+    m.id as nodeId, m.hostname as nodeHostname, m.\`keys\` as nodeKeys, m.publicIPconfiguration, m.publicSubnetMask,
+    m.publicDefaultGateway, m.publicDNSserver,
+    u.id as userId, u.unityid, u.uid, u.email, u.usepublickeys, u.sshpublickeys,
+    s.id as serverId, s.name as serverName, s.fixedIP, s.fixedMAC, s.admingroupid, s.logingroupid
+  from reservation r
+  join request q on q.id = r.requestid
+  join image i on i.id = r.imageid
+  join imagerevision v on v.id = r.imagerevisionid
+  left join imagemeta meta on meta.id = i.imagemetaid
+  join OS o on o.id = i.OSid
+  left join module om on om.id = o.moduleid
+  join computer c on c.id = r.computerid
+  join provisioning on provisioning.id = c.provisioningid
+  join module pm on pm.id = provisioning.moduleid
+  join module xm on xm.id = c.predictivemoduleid
+  left join provisiond_guest guest on guest.computerid = c.id
+  left join vmhost on vmhost.id = c.vmhostid
+  left join computer h on h.id = vmhost.computerid
+  left join vmprofile p on p.id = vmhost.vmprofileid
+  left join imagetype dt on dt.id = p.datastoreimagetypeid
+  left join imagetype rt on rt.id = p.repositoryimagetypeid
+  left join provisiond_host way on way.computerid = h.id
+  join managementnode m on m.id = r.managementnodeid
+  join user u on u.id = q.userid
+  left join serverrequest s on s.requestid = q.id
+  where r.requestid = ?
+  order by r.id`;
+
+async function readReservations(db: Database, claim: Claim): Promise<Reservation[]> {
+  const rows = await db.rows<ReservationRow>(RESERVATION_SQL, [claim.requestId]);
+  const ours = rows.filter((row) => row.managementnodeid === claim.lease.managementNodeId);
+  if (ours.length === 0) {
+    const message = `request ${claim.requestId} has no complete reservation on this management node`;
+    throw new ProvisiondError('REQUEST_NOT_FOUND', message);
+  }
+  const methods = await db.rows<ConnectMethodRow>(connectMethodsSql(ours.length), [
+    ...ours.map((row) => row.osType),
+    ...ours.map((row) => row.osId),
+    ...ours.map((row) => row.revisionId),
+  ]);
+  return ours.map((row) => freeze(toReservation(row, claim, chooseConnectMethods(methods, row))));
+}
+
+/** To the last leaf: whoever holds it sees what was read. */
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    Object.values(value).forEach(freeze);
+  }
+  return value;
+}

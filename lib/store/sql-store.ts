@@ -1,0 +1,25 @@
+/** The store, put together from its verbs. */
+import { claimVerbs } from './claim-verbs';
+import type { Database } from './database';
+import { finishVerbs } from './finish';
+import { inboxVerbs } from './inbox-verbs';
+import { leaseVerbs } from './lease-verbs';
+import { migrationVerbs } from './migration';
+import { readerVerbs } from './reservation-reader';
+import type { Store } from './store';
+import { storyVerbs } from './story-verbs';
+
+export function sqlStore(db: Database): Store {
+  return {
+    label: db.label,
+    close: () => db.close(),
+    now: async () => (await db.one<{ time: string }>(`select ${db.dialect.now} as time`))!.time,
+    ...migrationVerbs(db),
+    ...leaseVerbs(db),
+    ...inboxVerbs(db),
+    ...readerVerbs(db),
+    ...storyVerbs(db),
+    ...claimVerbs(db),
+    ...finishVerbs(db),
+  };
+}
