@@ -1,0 +1,119 @@
+# What each verb takes, and the reading of it.
+
+# positional arguments (`?` optional, `*` any number), further options with a value, switches
+specify() { positional=$1 valued=$2 switches=$3; }
+
+spec_of() {
+  case $1 in
+  list) specify '' '' 'all inactive persistent transient with-managed-save without-managed-save with-snapshot without-snapshot state-running state-paused state-shutoff state-other autostart no-autostart name uuid id table managed-save title' ;;
+  define) specify file '' validate ;;
+  undefine) specify domain storage 'managed-save remove-all-storage snapshots-metadata checkpoints-metadata nvram keep-nvram' ;;
+  start) specify domain pass-fds 'console paused autodestroy bypass-cache force-boot' ;;
+  destroy) specify domain '' 'graceful remove-logs' ;;
+  shutdown | reboot) specify domain mode '' ;;
+  reset | suspend | resume | domuuid | domname | domid | dominfo | managedsave-remove) specify domain '' '' ;;
+  autostart) specify domain '' disable ;;
+  dumpxml) specify domain xpath 'inactive security-info update-cpu migratable wrap' ;;
+  domstate) specify domain '' reason ;;
+  domblklist | domiflist) specify domain '' 'inactive details' ;;
+  domstats) specify '*domain' '' 'state list-active list-inactive list-persistent list-transient list-running list-paused list-shutoff raw enforce nowait' ;;
+  managedsave) specify domain '' 'bypass-cache running paused verbose' ;;
+  metadata) specify 'domain ?uri ?set' key 'live config current remove' ;;
+  snapshot-list) specify domain '' 'name parent metadata' ;;
+  snapshot-create-as) specify 'domain ?name ?description' '' 'halt disk-only atomic no-metadata quiesce' ;;
+  snapshot-delete) specify 'domain ?snapshotname' '' 'current children metadata' ;;
+  net-list) specify '' '' 'inactive all persistent transient autostart no-autostart name uuid table' ;;
+  net-info | net-start | net-destroy | net-uuid) specify network '' '' ;;
+  net-autostart) specify network '' disable ;;
+  net-dumpxml) specify network '' inactive ;;
+  net-update) specify 'network command section xml' parent-index 'config live current' ;;
+  net-dhcp-leases) specify 'network ?mac' '' '' ;;
+  iface-list) specify '' '' 'inactive all' ;;
+  capabilities | uri | hostname) specify '' '' '' ;;
+  domcapabilities) specify '?virttype ?emulatorbin ?arch ?machine' '' '' ;;
+  version) specify '' '' daemon ;;
+  echo) specify '*string' '' 'shell xml split err' ;;
+  *) return 1 ;;
+  esac
+}
+
+# Reads one statement into $verb, $opt_…, $flag_… and, for any number of them, $words (each ended by $unit).
+parse() {
+  verb=$1
+  shift
+  spec_of "$verb" || { complain "unknown command: '$verb'" "fake virsh: not in this world: $verb"; return 1; }
+  words= left=
+  for name in $positional; do
+    case $name in
+    \?*) name=${name#\?} ;;
+    \**) name=${name#\*} ;;
+    esac
+    left="$left $name"
+    reset_option "$name"
+  done
+  for name in $valued; do reset_option "$name"; done
+  for name in $switches; do eval "flag_$(identifier "$name")="; done
+  only_data=
+  while [ $# -gt 0 ]; do
+    if [ -z "$only_data" ]; then
+      case $1 in
+      --) only_data=1; shift; continue ;;
+      --?*) parse_option "$@" || return 1; shift "$used"; continue ;;
+      esac
+    fi
+    take_data "$1" || return 1
+    shift
+  done
+  for name in $positional; do
+    case $name in [\?\*]*) continue ;; esac
+    eval "[ -n \"\${has_$(identifier "$name")}\" ]" ||
+      { complain "command '$verb' requires <$name> option"; return 1; }
+  done
+}
+
+identifier() {
+  case $1 in
+  *-*-*) printf %s "$1" | tr - _ ;;
+  *-*) printf %s "${1%%-*}_${1#*-}" ;;
+  *) printf %s "$1" ;;
+  esac
+}
+
+reset_option() { eval "opt_$(identifier "$1")= has_$(identifier "$1")="; }
+
+set_option() {
+  value=$2
+  eval "opt_$(identifier "$1")=\$value has_$(identifier "$1")=1"
+  case " $positional " in *" *$1 "*) words=$words$value$unit ;; esac
+}
+
+# --name, --name value or --name=value; sets $used to how many words that was
+parse_option() {
+  name=${1#--} used=1
+  case " $switches " in *" $name "*) eval "flag_$(identifier "$name")=1"; return 0 ;; esac
+  key=${name%%=*}
+  case " $positional $valued " in
+  *" $key "* | *" ?$key "* | *" *$key "*) ;;
+  *) complain "command '$verb' doesn't support option --$name"; return 1 ;;
+  esac
+  if [ "$key" != "$name" ]; then
+    set_option "$key" "${name#*=}"
+  else
+    [ $# -ge 2 ] || { complain "expected syntax: --$key <string>"; return 1; }
+    used=2
+    set_option "$key" "$2"
+  fi
+}
+
+take_data() {
+  case $positional in
+  \**) set_option "${positional#\*}" "$1"; return 0 ;;
+  esac
+  for name in $left; do
+    eval "[ -n \"\${has_$(identifier "$name")}\" ]" && continue
+    set_option "$name" "$1"
+    return 0
+  done
+  complain "unexpected data '$1'"
+  return 1
+}

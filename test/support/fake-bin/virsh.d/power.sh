@@ -1,0 +1,138 @@
+# What changes whether a domain runs.
+
+# Fails with "Failed to VERB domain" unless it is active
+demand_active() {
+  lock
+  find_domain "$opt_domain" || return 1
+  [ "$id" = - ] || return 0
+  complain "Failed to $1" 'Requested operation is not valid: domain is not running'
+  return 1
+}
+
+set_state() { printf '%s\n' "$*" >"$dir/state"; }
+
+verb_start() {
+  lock
+  find_domain "$opt_domain" || return 1
+  [ "$id" = - ] || { complain 'Domain is already active'; return 1; }
+  check_devices || { complain "Failed to start domain '$name'" "$why"; set_state 5 6 - failed; return 1; }
+  next=0
+  read -r next <"$FAKE_WORLD/next-id" 2>/dev/null || true
+  next=$((next + 1))
+  printf '%s\n' "$next" >"$FAKE_WORLD/next-id"
+  sed "/<domain /{s/<domain \\([^>]*\\)>/<domain \\1 id='$next'>/;:rest;n;b rest;}" "$dir/config.xml" >"$dir/live.xml"
+  printf 'start\n' >>"$dir/boots"
+  if [ -f "$dir/managed-save" ]; then rm -f "$dir/managed-save"; set_state 1 3 "$next" restored
+  elif [ -n "$flag_paused" ]; then set_state 3 11 "$next" 'starting up'
+  else set_state 1 1 "$next" booted; fi
+  say "Domain '$name' started"
+}
+
+# Sets $why when a file, network or bridge of the domain is missing
+check_devices() {
+  while IFS='|' read -r kind type device target source; do
+    case $kind:$type in
+    disk:file)
+      [ -z "$source" ] || [ -r "$source" ] || {
+        why="Cannot access storage file '$source' (as uid:64055, gid:64055): No such file or directory"
+        return 1
+      } ;;
+    nic:network)
+      network=$device
+      if [ ! -d "$FAKE_WORLD/networks/$network" ]; then
+        why="Network not found: no network with matching name '$network'"
+        return 1
+      elif [ ! -f "$FAKE_WORLD/networks/$network/active" ]; then
+        why="Requested operation is not valid: network '$network' is not active"
+        return 1
+      fi ;;
+    nic:bridge)
+      [ -d "/sys/class/net/$device" ] || grep -q "^$device " "$FAKE_WORLD/links" 2>/dev/null ||
+        { why="Cannot get interface MTU on '$device': No such device"; return 1; } ;;
+    esac
+  done <"$dir/facts"
+}
+
+# The domain is no longer active: $1 reason $2 its word
+become_inactive() {
+  rm -f "$dir/live.xml"
+  if [ -f "$dir/config.xml" ]; then set_state 5 "$1" - "$2"; else rm -rf "$dir"; fi
+}
+
+verb_destroy() {
+  demand_active "destroy domain '$opt_domain'" || return 1
+  become_inactive 2 destroyed
+  say "Domain '$name' destroyed"
+}
+
+# A guest obeys unless a file says that it does not.
+verb_shutdown() {
+  demand_active "shutdown domain '$opt_domain'" || return 1
+  [ -f "$dir/deaf" ] || [ -f "$FAKE_WORLD/deaf" ] || become_inactive 1 shutdown
+  say "Domain '$name' is being shutdown"
+}
+
+verb_reboot() {
+  demand_active "reboot domain '$opt_domain'" || return 1
+  [ -f "$dir/deaf" ] || [ -f "$FAKE_WORLD/deaf" ] || printf 'reboot\n' >>"$dir/boots"
+  say "Domain '$name' is being rebooted"
+}
+
+verb_reset() {
+  demand_active "reset domain '$opt_domain'" || return 1
+  printf 'reset\n' >>"$dir/boots"
+  say "Domain '$name' was reset"
+}
+
+verb_suspend() {
+  demand_active "suspend domain '$opt_domain'" || return 1
+  set_state 3 1 "$id" user
+  say "Domain '$name' suspended"
+}
+
+verb_resume() {
+  demand_active "resume domain '$opt_domain'" || return 1
+  if [ "$state" = 1 ]; then
+    complain "Failed to resume domain '$name'" 'Requested operation is not valid: domain is already running'
+    return 1
+  fi
+  set_state 1 5 "$id" unpaused
+  say "Domain '$name' resumed"
+}
+
+verb_managedsave() {
+  demand_active "save domain '$opt_domain' state" || return 1
+  [ -f "$dir/config.xml" ] || {
+    complain "Failed to save domain '$name' state" 'Requested operation is not valid: cannot do managed save for transient domain'
+    return 1
+  }
+  : >"$dir/managed-save"
+  become_inactive 5 saved
+  say "${newline}Domain '$name' state saved by libvirt"
+}
+
+verb_managedsave_remove() {
+  lock
+  find_domain "$opt_domain" || return 1
+  if [ -f "$dir/managed-save" ]; then
+    rm -f "$dir/managed-save"
+    say_bare "Removed managedsave image for domain '$name'"
+  else
+    say_bare "Domain '$name' has no manage save image; removal skipped"
+  fi
+}
+
+verb_autostart() {
+  lock
+  find_domain "$opt_domain" || return 1
+  if [ -n "$flag_disable" ]; then
+    rm -f "$dir/autostart"
+    say "Domain '$name' unmarked as autostarted"
+  else
+    : >"$dir/autostart"
+    say "Domain '$name' marked as autostarted"
+  fi
+}
+
+# Some messages end with the line break of the statement.
+say_bare() { [ -n "$quiet" ] || printf '%s' "$1"; }

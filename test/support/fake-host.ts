@@ -1,0 +1,291 @@
+/**
+ * A VM host that is a world, not a mock: commands are run by the real `sh` with the real tools of this machine on
+ * folders of the world; only what would touch the machine itself (libvirt, links) is played, by the programs in
+ * `fake-bin`, which keep what they did in files.
+ */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { ClosableHost, RunOptions, RunResult } from '../../lib/host/host';
+import { LocalHost } from '../../lib/host/local-host';
+import type { HostFacts } from '../../lib/model/reservation';
+
+const FAKE_BIN = path.join(__dirname, 'fake-bin');
+
+export interface FakeNetwork {
+  readonly name: string;
+  /** `192.168.121`: the network gives addresses by DHCP; left out: it does not. */
+  readonly prefix?: string;
+  readonly active?: boolean;
+}
+
+export interface FakeHostOptions {
+  readonly name?: string;
+  /** A file system of its own of that size (needs root), to be filled up. */
+  readonly diskMiB?: number;
+  /** Default: `private` and `public`, both with DHCP. */
+  readonly networks?: readonly FakeNetwork[];
+  /** What libvirt offers. Default `qemu`. */
+  readonly domainTypes?: readonly string[];
+}
+
+export interface FakeFault {
+  /** What is said on standard error. */
+  readonly message?: string;
+  /** Default 1. */
+  readonly exitCode?: number;
+  /** How often; default: until `heal`. */
+  readonly times?: number;
+  /** The deed is done all the same, and then reported as failed. */
+  readonly after?: boolean;
+  readonly delayMs?: number;
+  /** Never comes back. */
+  readonly hang?: boolean;
+}
+
+export interface FakeDomain {
+  readonly name: string;
+  readonly uuid: string;
+  /** virsh's word. */
+  readonly state: string;
+  readonly persistent: boolean;
+  readonly hasManagedSave: boolean;
+  readonly autostart: boolean;
+  /** How often it was started, rebooted or reset. */
+  readonly boots: number;
+  readonly disks: readonly string[];
+  readonly macs: readonly string[];
+  /** Networks and bridges, in the order of `macs`. */
+  readonly networks: readonly string[];
+  readonly snapshots: readonly string[];
+  /** What the next start would use; of a transient domain what runs. */
+  readonly xml: string;
+}
+
+export interface FakeDhcpHost {
+  readonly mac: string;
+  readonly name: string;
+  readonly ip: string;
+}
+
+const STATE_WORDS: Record<string, string> = { 1: 'running', 3: 'paused', 5: 'shut off', 6: 'crashed', 7: 'pmsuspended' };
+
+export class FakeHost implements ClosableHost {
+  readonly name: string;
+  /** The world: `domains`, `networks`, `faults` …, and the folders of `path`. */
+  readonly folder: string;
+  readonly #local: LocalHost;
+  readonly #mounted: boolean;
+
+  constructor(options: FakeHostOptions = {}) {
+    this.name = options.name ?? 'fakehost';
+    this.folder = mkdtempSync(path.join(tmpdir(), 'provisiond-world-'));
+    this.#mounted = options.diskMiB !== undefined;
+    if (this.#mounted) {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${options.diskMiB}m`, 'provisiond-world', this.folder]);
+    }
+    for (const name of ['domains', 'networks', 'faults', 'bin', 'root', 'datastore', 'repository', 'vms', 'xml']) {
+      mkdirSync(this.path(name));
+    }
+    this.#write('hostname', `${this.name}\n`);
+    this.#write('domain-types', `${(options.domainTypes ?? ['qemu']).join(' ')}\n`);
+    this.#write('links', 'lo inactive 00:00:00:00:00:00\neth0 active 52:54:00:aa:00:01\n');
+    const defaults = [
+      { name: 'private', prefix: '192.168.121' },
+      { name: 'public', prefix: '192.168.122' },
+    ];
+    (options.networks ?? defaults).forEach((network) => this.addNetwork(network));
+    const env = {
+      FAKE_WORLD: this.folder,
+      HOME: this.path('root'),
+      PATH: [this.path('bin'), FAKE_BIN, process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin'].join(':'),
+    };
+    this.#local = new LocalHost({ name: this.name, env });
+  }
+
+  run(argv: readonly string[], options?: RunOptions): Promise<RunResult> {
+    return this.#local.run(argv, options);
+  }
+
+  /** Ends what still runs and removes the world. */
+  async close(): Promise<void> {
+    await this.#local.close();
+    if (this.#mounted) execFileSync('umount', ['-l', this.folder]);
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  /** A path of the world: `datastore`, `repository`, `vms`, `xml`, and what is in them. */
+  path(...parts: string[]): string {
+    return path.join(this.folder, ...parts);
+  }
+
+  /** This world as the VM host of a reservation. */
+  facts(): HostFacts {
+    return {
+      computerId: 900,
+      hostname: `${this.name}.example.org`,
+      shortName: this.name,
+      address: '127.0.0.1',
+      profile: {
+        id: 1,
+        name: 'fake world',
+        datastorePath: this.path('datastore'),
+        vmPath: this.path('vms'),
+        repositoryPath: this.path('repository'),
+        datastoreFormat: 'qcow2',
+        repositoryFormat: 'qcow2',
+        privateNetwork: 'private',
+        publicNetwork: 'public',
+        generatePrivateMac: false,
+        generatePublicMac: false,
+      },
+      connection: { transport: 'local', port: 22, user: 'root', hostKey: null, driver: null, maxLoads: null },
+    };
+  }
+
+  // ------------------------------------------------------------------------------------------- what is in the world
+
+  domains(): FakeDomain[] {
+    return readdirSync(this.path('domains')).map((name) => this.#readDomain(name));
+  }
+
+  domain(name: string): FakeDomain | undefined {
+    return this.domains().find((domain) => domain.name === name);
+  }
+
+  /** Entries for fixed addresses: of the running network, or of its configuration. */
+  dhcpHosts(network: string, of: 'live' | 'config' = 'live'): FakeDhcpHost[] {
+    return this.#lines('networks', network, `hosts.${of}`).map((line) => {
+      const [mac = '', name = '', ip = ''] = line.split('|');
+      return { mac, name, ip };
+    });
+  }
+
+  /** All files below a folder of the world, sorted, with paths from there. */
+  files(...parts: string[]): string[] {
+    const entries = readdirSync(this.path(...parts), { recursive: true, withFileTypes: true });
+    const files = entries.filter((entry) => !entry.isDirectory());
+    return files.map((file) => path.relative(this.path(...parts), path.join(file.parentPath, file.name))).sort();
+  }
+
+  addNetwork({ name, prefix, active = true }: FakeNetwork): void {
+    const folder = path.join('networks', name);
+    mkdirSync(this.path(folder));
+    const uuid = `7c9d99e5-979d-44f8-85dc-${Buffer.from(name.padEnd(6).slice(0, 6)).toString('hex')}`;
+    const dhcp = `\n    <dhcp>\n      <range start='${prefix}.128' end='${prefix}.254'/>\n    </dhcp>\n  `;
+    const ip = prefix === undefined ? '' : `  <ip address='${prefix}.1' netmask='255.255.255.0'>${dhcp}</ip>\n`;
+    const head = `<network>\n  <name>${name}</name>\n  <uuid>${uuid}</uuid>\n`;
+    const bridge = `  <bridge name='virbr-${name}' stp='off' delay='0'/>\n  <mac address='52:54:00:68:38:23'/>\n`;
+    this.#write(path.join(folder, 'config.xml'), `${head}${bridge}  <dns enable='no'/>\n${ip}</network>\n`);
+    this.#write(path.join(folder, 'uuid'), `${uuid}\n`);
+    this.#write(path.join(folder, 'bridge'), `virbr-${name}\n`);
+    for (const file of ['hosts.config', 'hosts.live', 'autostart']) this.#write(path.join(folder, file), '');
+    if (active) this.#write(path.join(folder, 'active'), '');
+  }
+
+  /** A link of the host, for example a bridge. */
+  addLink(name: string): void {
+    this.#write('links', `${readFileSync(this.path('links'), 'utf8')}${name} active 52:54:00:aa:00:02\n`);
+  }
+
+  addLease(network: string, lease: { mac: string; ip: string; hostname?: string }): void {
+    const seconds = Math.floor(Date.now() / 1000) + 3600;
+    const file = path.join('networks', network, 'leases');
+    const others = this.#lines(file).join('\n');
+    this.#write(file, `${others}\n${seconds}|${lease.mac}|${lease.ip}/24|${lease.hostname ?? ''}|\n`.trimStart());
+  }
+
+  /** A guest that does not obey `shutdown` and `reboot`; without a name: all of them. */
+  makeDeaf(domain?: string): void {
+    this.#write(domain === undefined ? 'deaf' : path.join('domains', domain, 'deaf'), '');
+  }
+
+  // --------------------------------------------------------------------------------------------------------- faults
+
+  /**
+   * Makes a program fail: `virsh` (nothing answers), a verb of it (`virsh start`), or any other program (`qemu-img`).
+   */
+  fail(what: string, fault: FakeFault = {}): void {
+    const [program, verb] = what.split(' ') as [string, string?];
+    if (verb !== undefined && program !== 'virsh') throw new Error(`only virsh has verbs: ${what}`);
+    if (!existsSync(path.join(FAKE_BIN, program))) this.#wrap(program);
+    const delay = fault.hang ? 'hang' : ((fault.delayMs ?? 0) / 1000).toString();
+    const exitCode = fault.exitCode ?? (fault.delayMs === undefined && !fault.hang ? 1 : 0);
+    const line = `${fault.times ?? -1} ${exitCode} ${delay} ${fault.after ? 'after' : 'before'}`;
+    const file = verb === undefined ? program : `${program}.${verb}`;
+    this.#write(path.join('faults', file), `${line}\n${fault.message === undefined ? '' : `${fault.message}\n`}`);
+  }
+
+  /** libvirtd is not there. */
+  stopLibvirtd(): void {
+    const socket = '/var/run/libvirt/libvirt-sock';
+    const message =
+      'error: failed to connect to the hypervisor\n' +
+      `error: Failed to connect socket to '${socket}': No such file or directory`;
+    this.fail('virsh', { message });
+  }
+
+  /** Takes back all faults, or one. */
+  heal(what?: string): void {
+    if (what === undefined) rmSync(this.path('faults'), { recursive: true });
+    else rmSync(this.path('faults', what.replace(' ', '.')), { force: true });
+    mkdirSync(this.path('faults'), { recursive: true });
+  }
+
+  /** Fills the file system of the world (made with `diskMiB`) but for so much. @returns gives the space back */
+  fillDisk(leaveKiB = 0): () => void {
+    if (!this.#mounted) throw new Error('only a world with a file system of its own (diskMiB) can be filled up');
+    const file = this.path('filler');
+    const stat = execFileSync('df', ['-k', '--output=avail', this.folder]).toString().split('\n')[1]!;
+    const sizeKiB = Math.max(0, Number(stat.trim()) - leaveKiB);
+    execFileSync('fallocate', ['-l', `${sizeKiB}KiB`, file]);
+    return () => rmSync(file, { force: true });
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------
+
+  #readDomain(name: string): FakeDomain {
+    const folder = path.join('domains', name);
+    const has = (file: string) => existsSync(this.path(folder, file));
+    const facts = this.#lines(folder, 'facts').map((line) => line.split('|'));
+    const nics = facts.filter(([kind]) => kind === 'nic');
+    return {
+      name,
+      uuid: this.#lines(folder, 'uuid')[0] ?? '',
+      state: STATE_WORDS[this.#lines(folder, 'state')[0]?.split(' ')[0] ?? ''] ?? 'no state',
+      persistent: has('config.xml'),
+      hasManagedSave: has('managed-save'),
+      autostart: has('autostart'),
+      boots: this.#lines(folder, 'boots').length,
+      disks: facts.filter(([kind]) => kind === 'disk').map((fact) => fact[4] ?? ''),
+      macs: nics.map((nic) => nic[4] ?? ''),
+      networks: nics.map((nic) => nic[2] ?? ''),
+      snapshots: has('snapshots') ? readdirSync(this.path(folder, 'snapshots')) : [],
+      xml: readFileSync(this.path(folder, has('config.xml') ? 'config.xml' : 'live.xml'), 'utf8'),
+    };
+  }
+
+  /** Puts a program before the real one that looks for its fault first. */
+  #wrap(program: string): void {
+    const file = this.path('bin', program);
+    const text = [
+      '#!/bin/sh',
+      `. ${FAKE_BIN}/faults.sh`,
+      `fault_before ${program} || exit $?`,
+      `PATH=\${PATH#*:} ${program} "$@" || exit $?`,
+      `fault_after ${program}`,
+    ];
+    writeFileSync(file, `${text.join('\n')}\n`);
+    chmodSync(file, 0o755);
+  }
+
+  #write(file: string, text: string): void {
+    writeFileSync(this.path(file), text);
+  }
+
+  #lines(...parts: string[]): string[] {
+    const file = this.path(...parts);
+    return existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : [];
+  }
+}
