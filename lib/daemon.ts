@@ -8,9 +8,8 @@ import { SshGuestConnector } from './host/guest-connector';
 import type { Host } from './host/host';
 import { HostPool } from './host/host-pool';
 import { Slots } from './host/slots';
-import { HostFactsCache } from './libvirt/host-facts';
 import { LibvirtProvisioner } from './libvirt/libvirt-provisioner';
-import type { Log } from './log';
+import type { RootLog } from './log';
 import type { Reservation } from './model/reservation';
 import { PluginRegistry } from './plugins/registry';
 import { GuestAccess } from './states/guest-access';
@@ -33,8 +32,8 @@ export interface RunningDaemon {
  * Starts the daemon; returns once it is on its way. It becomes active when it holds the lease of its node.
  * @throws SCHEMA_MISSING, SCHEMA_NEWER, NOT_FOUND (no row for the management node), DATABASE_UNAVAILABLE
  */
-export async function startDaemon(config: Config, log: Log): Promise<RunningDaemon> {
-  const { store } = await openStore({ database: config.database, log });
+export async function startDaemon(config: Config, log: RootLog): Promise<RunningDaemon> {
+  const { store } = openStore({ database: config.database });
   try {
     await requireSchema(store);
     const node = await store.managementNode(config.managementNode);
@@ -55,7 +54,7 @@ async function requireSchema(store: Store): Promise<void> {
     throw new ProvisiondError('SCHEMA_NEWER', `the database ${store.label} is newer than this program`);
 }
 
-function serve(config: Config, log: Log, store: Store, nodeId: number, keyFiles: readonly string[]): RunningDaemon {
+function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFiles: readonly string[]): RunningDaemon {
   const stopping = new AbortController();
   const hosts = new HostPool({
     keyFiles: keyFiles.length > 0 ? keyFiles : config.sshKeyFiles,
@@ -72,7 +71,7 @@ function serve(config: Config, log: Log, store: Store, nodeId: number, keyFiles:
     hosts,
     connector,
     registry,
-    facts: new HostFactsCache(),
+    addSecret: (value: string) => log.addSecret(value),
     slots: new Slots(config.maxLoads),
   };
   const keeper = new LeaseKeeper(store, config.leaseSeconds, log);
@@ -109,7 +108,7 @@ interface Parts {
   readonly hosts: HostPool;
   readonly connector: SshGuestConnector;
   readonly registry: PluginRegistry;
-  readonly facts: HostFactsCache;
+  readonly addSecret: (value: string) => void;
   readonly slots: Slots;
 }
 
@@ -118,7 +117,7 @@ async function beActive(
   lease: Lease,
   keeper: LeaseKeeper,
   parts: Parts,
-  log: Log,
+  log: RootLog,
   stopping: AbortSignal,
 ): Promise<void> {
   const { store, config } = parts;
@@ -152,19 +151,13 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
-function makeJob(parts: JobParts, { config, store, hosts, connector, registry, facts, slots }: Parts): Job {
+function makeJob(parts: JobParts, { config, store, hosts, connector, registry, addSecret, slots }: Parts): Job {
   const { claim, reservation, watch, log, onEnd } = parts;
   const { signal } = watch;
-  const provisioner = new LibvirtProvisioner({
-    reservation,
-    loadId: claim.loadId,
-    host: hostOf(reservation, hosts),
-    facts,
+  const provisioner = new LibvirtProvisioner(
+    { reservation, loadId: claim.loadId, host: hostOf(reservation, hosts), settings: config, log, signal },
     registry,
-    config,
-    log,
-    signal,
-  });
+  );
   return {
     ...parts,
     signal,
@@ -179,6 +172,7 @@ function makeJob(parts: JobParts, { config, store, hosts, connector, registry, f
       log,
       signal,
     ),
+    addSecret,
     findings: {},
     takeLoadSlot: once(async () => {
       if (!reservation.host) return;

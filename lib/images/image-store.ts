@@ -125,7 +125,8 @@ export class ImageStore implements ImageVerbs {
       ...sources.map((file) => file.path),
     );
     const doing = `copying image ${imageName} from ${sources[0]!.path} to ${final.path}`;
-    await this.run(argv, { doing, folder: profile.datastorePath, neededKiB, failure: 'IMAGE_COPY_FAILED' });
+    const failure = 'IMAGE_COPY_FAILED';
+    await this.run(argv, { doing, folder: profile.datastorePath, neededKiB, failure, signal: this.parts.signal });
   }
 
   private findSources(sight: ImageSight): ImageFile[] {
@@ -164,8 +165,8 @@ export class ImageStore implements ImageVerbs {
   }
 
   private async run(argv: string[], work: Work): Promise<void> {
-    const { host, timeoutMs, signal } = this.parts;
-    const result = await host.run(argv, { timeoutMs, signal, expect: 'any' });
+    const { host, timeoutMs } = this.parts;
+    const result = await host.run(argv, { timeoutMs, signal: work.signal, expect: 'any' });
     if (result.exitCode !== 0) throw explain(host.name, work, result);
   }
 }
@@ -175,6 +176,8 @@ interface Work {
   readonly folder: string;
   readonly neededKiB: number;
   readonly failure: ErrorCode;
+  /** Cuts off a long copy; what goes on over there only ever writes a file of this load's own. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 function explain(hostName: string, work: Work, result: RunResult): ProvisiondError {

@@ -136,7 +136,7 @@ export class DomainLoad {
     const { names, host, identity, overlay, view } = this.computer;
     await view.change(
       async () => {
-        const result = await this.computer.run(['virsh', '-q', 'define', '--file', names.xml], { expect: 'any' });
+        const result = await this.computer.runScript('exec virsh -q define --file "$1"', [names.xml]);
         if (result.exitCode === 0) return;
         throw virshError(
           'DOMAIN_REJECTED',

@@ -121,14 +121,17 @@ export class HostedComputer {
     return (own ?? generatedMac(this.owner.managementNodeId, computer.id, 1)).toLowerCase();
   }
 
-  /** Runs on the host until the work of this reservation is stopped. */
+  /** Asks the host something, until the work of this reservation is stopped. */
   run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
     return this.host.run(argv, { signal: this.signal, ...options });
   }
 
-  /** A constant script that changes something; its result is judged by the caller. */
+  /**
+   * A constant script that changes something; its result is judged by the caller. It is never cut off when the work is
+   * stopped: the command would go on over there, behind the back of whoever looks at the host next.
+   */
   runScript(text: string, args: readonly (string | number)[], options: RunOptions = {}): Promise<RunResult> {
-    return this.run(script(text, ...args), { expect: 'any', ...options });
+    return this.host.run(script(text, ...args), { expect: 'any', ...options });
   }
 }
 

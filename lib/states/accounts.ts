@@ -11,7 +11,7 @@ import type { Job } from './job';
 export async function addUser(job: Job): Promise<void> {
   const { claim, reservation, store } = job;
   const password = reservation.password ?? makePassword(job.config.userPasswordLength);
-  job.log.addSecret(password);
+  job.addSecret(password);
   await store.setPassword(claim, reservation, password);
   const { publicIp } = await job.guest.reserve([ownerAccount(reservation, password)]);
   await store.setPublicIp(claim, reservation, publicIp ?? reservation.computer.publicIp);

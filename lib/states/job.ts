@@ -1,7 +1,6 @@
 /** What a state's steps work with: one claimed request, its frozen reservation, and the ports. */
 import type { Config } from '../config/config';
 import type { LoadContext } from '../libvirt/load-steps';
-import type { Log } from '../log';
 import type { NodeStatus } from '../model/power';
 import type { Reservation } from '../model/reservation';
 import type { ComputerState, WorkableState } from '../model/states';
@@ -21,6 +20,8 @@ export interface Job extends LoadContext {
   readonly guest: GuestAccess;
   readonly watch: RequestWatch;
   readonly narrator: Narrator;
+  /** Keeps a value out of every log line from now on. */
+  addSecret(value: string): void;
   /** Takes one of the places for heavy work on the computer's host; given back when the job ends. */
   takeLoadSlot(): Promise<void>;
   /** Waits until another request's job in this daemon has let go of its computer; at once when there is none. */

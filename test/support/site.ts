@@ -1,0 +1,305 @@
+/**
+ * A whole site in the lab: a database, this lab's VM host with two computers and an image, and the daemon, all real.
+ * Tests write rows as the front end does and look at rows, domains, files and guests.
+ */
+import { execFile } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import knex, { type Knex } from 'knex';
+import type { Config } from '../../lib/config/config';
+import { loadConfig } from '../../lib/config/load';
+import { startDaemon, type RunningDaemon } from '../../lib/daemon';
+import { createLogger } from '../../lib/log';
+import { stateName, type StateName } from '../../lib/model/states';
+import type { FrontEnd, NewComputer, NewHost, ReservationDetails } from '../../lib/store/front-end';
+import { openStore } from '../../lib/store/open-store';
+import type { Store } from '../../lib/store/store';
+import { readLab, type Lab } from './lab';
+
+const run = promisify(execFile);
+
+export type Dialect = 'sqlite' | 'mysql';
+
+export interface SiteOptions {
+  readonly dialect?: Dialect;
+  readonly settings?: Partial<Config>;
+  readonly host?: Partial<NewHost>;
+  readonly computers?: readonly Partial<NewComputer>[];
+  /** File to register as the image; default: the lab's guest. */
+  readonly imageFile?: string;
+  /** Leave the daemon to the test. */
+  readonly withoutDaemon?: boolean;
+}
+
+export const NODE = 'node.test';
+export const USER = 'student';
+
+export class Site {
+  daemon: RunningDaemon | null = null;
+
+  private constructor(
+    readonly lab: Lab,
+    readonly folder: string,
+    readonly config: Config,
+    readonly store: Store,
+    readonly frontEnd: FrontEnd,
+    /** The database, for what the ports do not tell. */
+    readonly database: Knex,
+    readonly managementNodeId: number,
+    readonly image: { imageId: number; revisionId: number; fileName: string },
+  ) {}
+
+  static async open(options: SiteOptions = {}): Promise<Site> {
+    const lab = readLab();
+    mkdirSync(path.join(lab.folder, 'sites'), { recursive: true });
+    const folder = mkdtempSync(path.join(lab.folder, 'sites', 'site-'));
+    chmodSync(folder, 0o711); // qemu's own user reaches the disks
+    const config = makeConfig(folder, await makeDatabase(options.dialect ?? 'sqlite', folder, lab), options.settings);
+    const { store, frontEnd } = openStore({ database: config.database });
+    await store.migrate();
+    const node = await frontEnd.ensureManagementNode(NODE, '127.0.0.1', [lab.sshKeyFile, lab.guestKeyFile]);
+    await frontEnd.ensureUser(USER);
+    await frontEnd.putHost(labHost(lab, folder, options.host), node);
+    for (const [index, more] of (options.computers ?? [{}, {}]).entries()) {
+      await frontEnd.putComputer(labComputer(index, more), node);
+    }
+    const image = await frontEnd.addImage({
+      prettyName: 'Tiny Linux',
+      os: 'vmwarelinux',
+      ramMiB: 256,
+      cpus: 1,
+      sizeMiB: 64,
+      owner: 'admin',
+    });
+    const site = new Site(lab, folder, config, store, frontEnd, connect(config), node, image);
+    mkdirSync(site.datastore);
+    mkdirSync(site.vms);
+    site.putImageFile(options.imageFile ?? lab.imageFile);
+    if (!options.withoutDaemon) await site.startDaemon();
+    return site;
+  }
+
+  get datastore(): string {
+    return path.join(this.folder, 'images');
+  }
+
+  get vms(): string {
+    return path.join(this.folder, 'vms');
+  }
+
+  get masterFile(): string {
+    return path.join(this.datastore, `${this.image.fileName}.qcow2`);
+  }
+
+  putImageFile(file: string): void {
+    copyFileSync(file, this.masterFile);
+    chmodSync(this.masterFile, 0o444);
+  }
+
+  async startDaemon(settings: Partial<Config> = {}): Promise<void> {
+    const log = createLogger({ level: 'debug', format: 'human', file: path.join(this.folder, 'provisiond.log') });
+    this.daemon = await startDaemon({ ...this.config, ...settings }, log);
+  }
+
+  async stopDaemon(): Promise<void> {
+    await this.daemon?.stop('the test says so');
+    this.daemon = null;
+  }
+
+  async close(): Promise<void> {
+    await this.stopDaemon();
+    for (const name of await this.domains()) {
+      await this.virsh('destroy', name).catch(() => {});
+      await this.virsh('undefine', name, '--snapshots-metadata', '--managed-save').catch(() => {});
+    }
+    await this.database.destroy();
+    await this.store.close();
+  }
+
+  /** A reservation from now on, as the web page makes it. @returns the request's id */
+  async reserve(more: { minutes?: number; computer?: string } = {}): Promise<number> {
+    const { requestId } = await this.frontEnd.addReservation({
+      image: 'Tiny Linux',
+      user: USER,
+      start: null,
+      minutes: 60,
+      ...more,
+    });
+    return requestId;
+  }
+
+  /** `state/laststate` of a request; null when the row is gone. */
+  async requestState(requestId: number): Promise<string | null> {
+    const row = await this.database('request')
+      .where({ id: requestId })
+      .first<{ stateid: number; laststateid: number }>();
+    return row ? `${stateName(row.stateid)}/${stateName(row.laststateid)}` : null;
+  }
+
+  async computerState(name: string): Promise<StateName> {
+    const row = await this.database('computer').where({ hostname: name }).first<{ stateid: number }>();
+    return stateName(row!.stateid)!;
+  }
+
+  /** Waits for `state/laststate`; fails with the reservation's story when another resting state comes first. */
+  async waitForRequest(requestId: number, wanted: string | null, seconds = 60): Promise<void> {
+    const deadline = Date.now() + seconds * 1000;
+    let state: string | null = '';
+    while (Date.now() < deadline) {
+      state = await this.requestState(requestId);
+      if (state === wanted) return;
+      if (state?.startsWith('failed/') || state?.startsWith('maintenance/')) break;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`request ${requestId} is ${state}, not ${wanted}:\n${await this.story(requestId)}`);
+  }
+
+  /** The request as the user sees it once the Connect button is there. */
+  async waitUntilReady(requestId: number, seconds = 60): Promise<ReservationDetails> {
+    await this.waitForRequest(requestId, 'pending/reserved', seconds);
+    await eventually(async () => (await this.frontEnd.show(requestId)).status === 'ready', 5);
+    return this.frontEnd.show(requestId);
+  }
+
+  async story(requestId: number): Promise<string> {
+    const { timeline } = await this.frontEnd.show(requestId);
+    return timeline.map(({ time, kind, step, text }) => `${time} ${kind} ${step}: ${text}`).join('\n');
+  }
+
+  /** The loadlog names of a reservation in the order in which they were written. */
+  async loadStates(requestId: number): Promise<string[]> {
+    const { timeline } = await this.frontEnd.show(requestId);
+    return timeline.map(({ loadState }) => loadState).filter((name) => name !== null);
+  }
+
+  /** Why a failed request failed, as the front end shows it. */
+  async failure(requestId: number): Promise<string> {
+    const row = await this.database('computerloadlog as l')
+      .join('computerloadstate as s', 's.id', 'l.loadstateid')
+      .join('reservation as r', 'r.id', 'l.reservationid')
+      .where({ 'r.requestid': requestId, 's.loadstatename': 'failed' })
+      .first<{ additionalinfo: string }>('l.additionalinfo');
+    return row?.additionalinfo ?? '';
+  }
+
+  async virsh(...argv: string[]): Promise<string> {
+    return (await run('virsh', ['-q', '-c', 'qemu:///system', ...argv])).stdout;
+  }
+
+  async domains(): Promise<string[]> {
+    return (await this.virsh('list', '--all', '--name')).split('\n').filter((name) => name !== '');
+  }
+
+  /** Runs a command in a guest as root, past provisiond. */
+  async inGuest(address: string, command: string): Promise<string> {
+    const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR', 'ConnectTimeout=10'];
+    const argv = [
+      '-i',
+      this.lab.guestKeyFile,
+      ...options.flatMap((option) => ['-o', option]),
+      `root@${address}`,
+      command,
+    ];
+    return (await run('ssh', argv)).stdout;
+  }
+
+  /** Runs a command in the guest as the user, with the password of the reservation. Keeps the session for `hold` s. */
+  async asUser({ address, password }: ReservationDetails, command: string): Promise<string> {
+    const options = [
+      'StrictHostKeyChecking=no',
+      'UserKnownHostsFile=/dev/null',
+      'LogLevel=ERROR',
+      'ConnectTimeout=10',
+      'PubkeyAuthentication=no',
+    ];
+    const argv = ['-e', 'ssh', ...options.flatMap((option) => ['-o', option]), `${USER}@${address}`, command];
+    return (await run('sshpass', argv, { env: { ...process.env, SSHPASS: password ?? '' } })).stdout;
+  }
+
+  /** What is on the host that a reservation made: domains, disks, XML files, DHCP entries, half-written files. */
+  async leftovers(): Promise<string[]> {
+    const network = await this.virsh('net-dumpxml', 'private');
+    const hosts = [...network.matchAll(/<host mac='[^']*'[^>]*>/g)].map(([entry]) => `DHCP entry ${entry}`);
+    const files = [this.vms, this.config.xmlDirectory]
+      .filter(existsSync)
+      .flatMap((folder) => readdirSync(folder).map((name) => path.join(folder, name)));
+    const parts = readdirSync(this.datastore).filter((name) => name.includes('.part'));
+    return [...(await this.domains()).map((name) => `domain ${name}`), ...files, ...parts, ...hosts];
+  }
+}
+
+export async function eventually(condition: () => Promise<boolean>, seconds = 10): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`not so within ${seconds} s: ${condition.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function makeDatabase(dialect: Dialect, folder: string, lab: Lab): Promise<string> {
+  if (dialect === 'sqlite') return `sqlite:${path.join(folder, 'provisiond.db')}`;
+  if (!lab.mysqlUrl) throw new Error('MariaDB did not start in this lab; see what it said at its start');
+  const name = `site_${path.basename(folder).replace(/\W/g, '_')}`;
+  const server = knex({ client: 'mysql2', connection: lab.mysqlUrl });
+  await server.raw('create database ??', [name]);
+  await server.destroy();
+  const url = new URL(lab.mysqlUrl);
+  url.pathname = `/${name}`;
+  return url.toString();
+}
+
+function connect({ database }: Config): Knex {
+  if (!database.startsWith('sqlite:')) return knex({ client: 'mysql2', connection: database });
+  const filename = database.slice('sqlite:'.length);
+  return knex({ client: 'better-sqlite3', connection: { filename }, useNullAsDefault: true });
+}
+
+function makeConfig(folder: string, database: string, settings: Partial<Config> = {}): Config {
+  const { config } = loadConfig({ env: { PROVISIOND_STATE_DIR: folder, PROVISIOND_MANAGEMENT_NODE: NODE } });
+  return {
+    ...config,
+    database,
+    pollIntervalMs: 100,
+    xmlDirectory: path.join(folder, 'xml'),
+    guestBootTimeoutMs: 60_000,
+    retryDelayMs: 200,
+    ...settings,
+  };
+}
+
+function labHost(lab: Lab, folder: string, more: Partial<NewHost> = {}): NewHost {
+  return {
+    name: 'host1',
+    address: '127.0.0.1',
+    transport: 'ssh',
+    port: 22,
+    user: 'root',
+    hostKey: lab.hostKey,
+    driver: null,
+    maxLoads: null,
+    datastorePath: path.join(folder, 'images'),
+    vmPath: path.join(folder, 'vms'),
+    repositoryPath: null,
+    privateNetwork: 'private',
+    publicNetwork: 'public',
+    ramMiB: 16384,
+    cpus: 8,
+    ...more,
+  };
+}
+
+function labComputer(index: number, more: Partial<NewComputer>): NewComputer {
+  return {
+    name: `vm${index + 1}`,
+    host: 'host1',
+    privateIp: `192.168.121.${11 + index}`,
+    publicIp: null,
+    privateMac: null,
+    publicMac: null,
+    ramMiB: 1024,
+    cpus: 1,
+    afterwards: 'unload',
+    ...more,
+  };
+}
