@@ -7,14 +7,9 @@ import { type LoadedConfig, databasePassword, loadConfig } from '../config/load'
 import { ProvisiondError } from '../errors';
 import { HostPool } from '../host/host-pool';
 import type { FrontEnd } from '../store/front-end';
-import { openStore } from '../store/open-store';
+import { type OpenStore, openStore } from '../store/open-store';
 import type { Store } from '../store/store';
 import type { Printer } from './printer';
-
-export interface OpenedStore {
-  readonly store: Store;
-  readonly frontEnd: FrontEnd;
-}
 
 export interface AppOptions {
   /** `--config` */
@@ -28,7 +23,7 @@ export interface AppOptions {
 export class App {
   readonly print: Printer;
   private loadedConfig: LoadedConfig | undefined;
-  private openedStore: Promise<OpenedStore> | undefined;
+  private openedStore: OpenStore | undefined;
   private hostPool: HostPool | undefined;
 
   constructor(private readonly options: AppOptions) {
@@ -65,13 +60,13 @@ export class App {
 
   /** The rows as the web front end sees them. @throws SCHEMA_MISSING, SCHEMA_NEWER, DATABASE_UNAVAILABLE */
   async frontEnd(): Promise<FrontEnd> {
-    const { store, frontEnd } = await this.open();
+    const { store, frontEnd } = this.open();
     await requireSchema(store);
     return frontEnd;
   }
 
   /** The store, whatever state its tables are in. @throws SCHEMA_MISSING when there is no embedded database yet */
-  open(): Promise<OpenedStore> {
+  open(): OpenStore {
     const file = sqlitePath(this.config.database);
     if (file !== null && file !== ':memory:' && !fs.existsSync(file)) {
       throw new ProvisiondError('SCHEMA_MISSING', `there is no database file ${file}`);
@@ -80,19 +75,22 @@ export class App {
   }
 
   /** As {@link open}, but makes the file of an embedded database. */
-  openOrCreate(): Promise<OpenedStore> {
+  openOrCreate(): OpenStore {
     const file = sqlitePath(this.config.database);
-    if (file !== null && file !== ':memory:') fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o750 });
+    if (file !== null && file !== ':memory:') {
+      fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o750 });
+      // It will hold the passwords of reservations.
+      fs.closeSync(fs.openSync(file, 'a', 0o640));
+    }
     return this.openAny();
   }
 
   async close(): Promise<void> {
-    const opened = await this.openedStore?.catch(() => undefined);
-    await opened?.store.close();
+    await this.openedStore?.store.close();
     await this.hostPool?.close();
   }
 
-  private openAny(): Promise<OpenedStore> {
+  private openAny(): OpenStore {
     this.openedStore ??= openStore({ database: this.config.database });
     return this.openedStore;
   }

@@ -46,10 +46,10 @@ export async function checkDatabase(app: App): Promise<DatabaseCheck> {
   const isUsable = await findings.examine('tables', async () => {
     const frontEnd = await app.frontEnd();
     hosts = await frontEnd.listHosts();
-    return (await app.open()).store.label;
+    return app.open().store.label;
   });
   if (isUsable) {
-    const { store } = await app.open();
+    const { store } = app.open();
     await findings.examine('clock', () => checkClock(findings, store));
     await findings.examine('management node', () => checkManagementNode(app, store));
   }

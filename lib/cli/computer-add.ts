@@ -41,11 +41,11 @@ export function addComputerVerbs(program: Command, execute: Execute): void {
 }
 
 async function addComputer(app: App, name: string, options: ComputerOptions): Promise<void> {
-  const { config, print } = app;
+  const { print } = app;
   const frontEnd = await app.frontEnd();
   const { host, privateIp, publicIp = null, mac = null, publicMac = null, ram, cpus, afterwards } = options;
   const computer = { name, host, privateIp, publicIp, privateMac: mac, publicMac, ramMiB: ram, cpus, afterwards };
-  const nodeId = await ensureNode(frontEnd, config.managementNode, config.sshKeyFiles);
+  const nodeId = await ensureNode(frontEnd, app.config);
   const computerId = await frontEnd.putComputer(computer, nodeId);
   print.result({ computerId, ...computer }, () => `computer ${name} (id ${computerId}) on host ${host}, ${privateIp}`);
 }

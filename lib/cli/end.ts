@@ -28,9 +28,9 @@ async function endReservation(app: App, requestId: number, wait: boolean): Promi
     print.result({ requestId, result }, () => `request ${requestId} ${words[result]}`);
     return EXIT.ok;
   }
-  const options = { print, signal: app.stopSignal, until: 'gone', sinceEventId: lastEventId } as const;
+  const options = { print, signal: app.stopSignal, until: 'over', sinceEventId: lastEventId } as const;
   const watched = await watchReservation(frontEnd, requestId, options);
-  if (watched.rest === 'gone') {
+  if (watched.rest !== 'stopped') {
     print.result({ requestId, result: 'gone' }, () => `request ${requestId} is over`);
     return EXIT.ok;
   }

@@ -1,5 +1,5 @@
 /** What a shell script learns from the exit code (`sysexits.h` where it has a word for it). */
-import type { ProvisiondError} from '../errors';
+import type { ProvisiondError } from '../errors';
 import { type ErrorCode } from '../errors';
 
 export const EXIT = {

@@ -1,5 +1,6 @@
 /** `provisiond host add`: a VM host, its profile and how to reach it. */
 import type { Command } from 'commander';
+import type { Config } from '../config/config';
 import { ProvisiondError } from '../errors';
 import { script } from '../host/host';
 import { fetchHostKey } from '../host/ssh-host';
@@ -71,13 +72,13 @@ export function addHostVerbs(program: Command, execute: Execute): void {
 }
 
 async function addHost(app: App, name: string, options: HostOptions): Promise<void> {
-  const { config, print } = app;
+  const { print } = app;
   const frontEnd = await app.frontEnd();
   const known = (await frontEnd.listHosts()).find((host) => host.name === name || host.facts.shortName === name);
   const way = await describeWay(app, name, options, known);
   const size = await describeSize(app, name, way, options);
   const host: NewHost = { ...way, ...describeProfile(name, options, known), ...size };
-  const nodeId = await ensureNode(frontEnd, config.managementNode, config.sshKeyFiles);
+  const nodeId = await ensureNode(frontEnd, app.config);
   const computerId = await frontEnd.putHost(host, nodeId);
   print.result({ computerId, ...host }, () => {
     const how = host.transport === 'local' ? 'local' : `ssh ${host.user}@${host.address}:${host.port} ${host.hostKey}`;
@@ -85,8 +86,9 @@ async function addHost(app: App, name: string, options: HostOptions): Promise<vo
   });
 }
 
-export function ensureNode(frontEnd: FrontEnd, name: string, keyFiles: readonly string[]): Promise<number> {
-  return frontEnd.ensureManagementNode(name, nodeAddress(), keyFiles);
+/** The row of this node. It names no keys: those of the configuration count, as long as an admin enters no others. */
+export function ensureNode(frontEnd: FrontEnd, { managementNode }: Config): Promise<number> {
+  return frontEnd.ensureManagementNode(managementNode, nodeAddress(), []);
 }
 
 type Way = Pick<NewHost, 'name' | 'address' | 'transport' | 'port' | 'user' | 'hostKey' | 'driver' | 'maxLoads'>;

@@ -1,7 +1,7 @@
 /** `provisiond init`: the tables, and the row of this management node. */
 import type { Command } from 'commander';
 import type { App } from './app';
-import { nodeAddress } from './node-address';
+import { ensureNode } from './host-add';
 import { type Execute, addVerb } from './verb';
 
 export function addInitVerb(program: Command, execute: Execute): void {
@@ -13,9 +13,9 @@ export function addInitVerb(program: Command, execute: Execute): void {
 
 async function initialise(app: App): Promise<void> {
   const { config, print } = app;
-  const { store, frontEnd } = await app.openOrCreate();
+  const { store, frontEnd } = app.openOrCreate();
   const done = await store.migrate();
-  const id = await frontEnd.ensureManagementNode(config.managementNode, nodeAddress(), config.sshKeyFiles);
+  const id = await ensureNode(frontEnd, config);
   print.result({ database: store.label, done, managementNode: { id, hostname: config.managementNode } }, () =>
     [
       ...done.map((sentence) => `  ${sentence}`),

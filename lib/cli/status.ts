@@ -23,10 +23,19 @@ export function statusCell(status: string): Cell {
 /** Where a reservation has come to rest, for the time being or for good; null: it is on its way. */
 export type Rest = 'ready' | 'failed' | 'timedout' | 'gone';
 
+/** By the status that the front end shows, and for requests whose rows are gone by how VCL's log says they ended. */
+const RESTS: Readonly<Record<string, Rest>> = {
+  ready: 'ready',
+  inuse: 'ready',
+  failed: 'failed',
+  failedtest: 'failed',
+  maintenance: 'failed',
+  timedout: 'timedout',
+  timeout: 'timedout',
+  noack: 'timedout',
+  nologin: 'timedout',
+};
+
 export function restOf({ status, state }: Pick<ReservationDetails, 'status' | 'state'>): Rest | null {
-  if (status === 'ready' || status === 'inuse') return 'ready';
-  if (status === 'failed' || state === 'failed') return 'failed';
-  if (status === 'timedout') return 'timedout';
-  if (status === 'gone' || status === 'complete' || state === 'complete') return 'gone';
-  return null;
+  return RESTS[status] ?? (state === 'complete' ? 'gone' : null);
 }

@@ -19,8 +19,8 @@ export interface Watched {
 export interface WatchOptions {
   readonly print: Printer;
   readonly signal: AbortSignal;
-  /** Where to stop: at the first rest, or only when it is over. */
-  readonly until: 'rest' | 'gone';
+  /** Where to stop: when it is ready or failed, or only when it is over. */
+  readonly until: 'rest' | 'over';
   /** Tell only what came after this entry of the timeline. */
   readonly sinceEventId?: number | undefined;
 }
@@ -51,7 +51,7 @@ export async function watchReservation(
       for (const line of timelineLines(entry, print)) print.line(line);
     }
     const rest = restOf(details);
-    const isOver = rest !== null && (until === 'rest' || rest === 'gone');
+    const isOver = rest !== null && (until === 'rest' || rest !== 'ready');
     if (isOver || signal.aborted) {
       live.clear();
       return { rest: isOver ? rest : 'stopped', details: { ...details, timeline } };

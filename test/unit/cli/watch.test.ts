@@ -9,7 +9,7 @@ const RESERVATION: ReservationDetails = {
   ...{ requestId: 12, reservationId: 12, state: 'pending', lastState: 'new', status: 'loading', user: 'ada' },
   ...{ image: 'debian', computer: 'vm1', host: 'kvm1', start: '2026-01-01 10:00:00', end: '2026-01-01 11:00:00' },
   ...{ address: null, password: null, port: null, acknowledged: false, timeline: [] },
-} as ReservationDetails;
+};
 
 function entry(id: number, kind: string, step: string, more: Partial<TimelineEntry> = {}): TimelineEntry {
   const nothing = { milliseconds: null, loadState: null, text: '', errorCode: null, blame: null, hint: null };
