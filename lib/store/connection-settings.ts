@@ -93,7 +93,7 @@ function mysqlSettings(url: string): ConnectionSettings {
         decimalNumbers: true,
         connectTimeout: CONNECT_TIMEOUT_MS,
         enableKeepAlive: true,
-      } as Knex.MySql2ConnectionConfig,
+      },
       pool: { min: 0, max: 8, afterCreate: prepareMysql },
     },
   };

@@ -10,13 +10,13 @@ export interface Dialect {
   readonly shareLock: string;
   readonly updateLock: string;
   /** Whole seconds; null when one of them is no date (VCL's zero date). */
-  secondsBetween(from: string, to: string): string;
+  readonly secondsBetween: (from: string, to: string) => string;
   /** @param seconds an expression or a placeholder; may be negative */
-  addSeconds(time: string, seconds: string): string;
+  readonly addSeconds: (time: string, seconds: string) => string;
   /** End of an insert that overwrites the row with the same key. */
-  overwrite(key: readonly string[], columns: readonly string[]): string;
+  readonly overwrite: (key: readonly string[], columns: readonly string[]) => string;
   /** End of an insert that leaves the row with the same key alone. */
-  keep(key: string): string;
+  readonly keep: (key: string) => string;
 }
 
 export const MYSQL: Dialect = {

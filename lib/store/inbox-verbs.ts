@@ -6,7 +6,7 @@ import { isWorkable, STATE_IDS, stateName, type StateName, type WorkableState } 
 import type { Database, Queryable } from './database';
 import { assertLease, leaseHeld } from './lease-verbs';
 import { forgottenLastState } from './orphans';
-import { POLL_SQL, pollSql, stateIds } from './poll-sql';
+import { candidatesSql, POLL_SQL, requestRowsSql, stateIds } from './poll-sql';
 import type { Claim, DueRequest, Lease, PollAnswer, Store } from './store';
 
 export function inboxVerbs(db: Database): Pick<Store, 'poll' | 'claim' | 'adoptOrphans' | 'removeAtRest'> {
@@ -25,11 +25,13 @@ export function knownState(id: number, what: string): StateName {
   return name;
 }
 
-interface DueRow {
+interface PolledRow {
   id: number;
   stateid: number;
   laststateid: number;
   preload: number;
+  remoteIP: string | null;
+  mine: number;
   secondsToStart: number | null;
   secondsToEnd: number | null;
   secondsSinceCheck: number | null;
@@ -39,16 +41,20 @@ interface DueRow {
   reservationCount: number;
 }
 
+/** Two statements, one when there is nothing. A request without reservations is not complete yet: not due. */
 async function poll(db: Database, managementNodeId: number, inHand: readonly number[]): Promise<PollAnswer> {
-  const rows = await db.rows<DueRow>(pollSql(db.dialect), [managementNodeId]);
-  const present = inHand.length > 0 ? await db.rows<PresentRow>(presentSql(db, inHand.length), inHand) : [];
+  const candidates = new Set((await db.rows<{ id: number }>(candidatesSql(db.dialect))).map(({ id }) => id));
+  const wanted = [...new Set([...candidates, ...inHand])];
+  if (wanted.length === 0) return { due: [], inHand: new Map() };
+  const rows = await db.rows<PolledRow>(requestRowsSql(db.dialect, wanted.length), [managementNodeId, ...wanted]);
+  const known = rows.filter((row) => stateName(row.stateid) && stateName(row.laststateid));
   return {
-    due: rows.filter((row) => stateName(row.stateid) && stateName(row.laststateid)).map(toDueRequest),
-    inHand: new Map(present.map((row) => [row.id, toRequestRow(row)])),
+    due: known.filter((row) => row.mine === 1 && candidates.has(row.id)).map(toDueRequest),
+    inHand: new Map(rows.filter(({ id }) => inHand.includes(id)).map((row) => [row.id, toRequestRow(row)])),
   };
 }
 
-function toDueRequest(row: DueRow): DueRequest {
+function toDueRequest(row: PolledRow): DueRequest {
   return {
     requestId: row.id,
     state: stateName(row.stateid)!,
@@ -64,20 +70,7 @@ function toDueRequest(row: DueRow): DueRequest {
   };
 }
 
-interface PresentRow {
-  id: number;
-  stateid: number;
-  laststateid: number;
-  secondsToEnd: number | null;
-  remoteIP: string | null;
-}
-
-const presentSql = (db: Database, count: number): string =>
-  `select q.id, q.stateid, q.laststateid, ${db.dialect.secondsBetween(db.dialect.now, 'q.end')} as secondsToEnd,
-     (select r.remoteIP from reservation r where r.requestid = q.id order by r.id limit 1) as remoteIP
-   from request q where q.id in (${Array(count).fill('?').join(', ')})`;
-
-function toRequestRow(row: PresentRow): RequestRow {
+function toRequestRow(row: PolledRow): RequestRow {
   return {
     requestId: row.id,
     state: knownState(row.stateid, `request ${row.id}`),

@@ -1,7 +1,10 @@
 /** The inventory as lists. */
+import type { HostFacts } from '../model/reservation';
 import type { Database } from './database';
 import type { ComputerSummary, FrontEnd, HostSummary, ImageSummary } from './front-end';
 import { knownState } from './inbox-verbs';
+import { HOST_COLUMNS } from './reservation-reader';
+import { type HostRow, toHost } from './reservation-rows';
 
 export function inventoryListVerbs(db: Database): Pick<FrontEnd, 'listComputers' | 'listHosts' | 'listImages'> {
   return {
@@ -25,17 +28,24 @@ async function listComputers(db: Database): Promise<ComputerSummary[]> {
 }
 
 async function listHosts(db: Database): Promise<HostSummary[]> {
-  return db.rows<HostSummary>(
-    `select h.id as computerId, h.hostname as name, coalesce(h.privateIPaddress, h.hostname) as address,
-       coalesce(w.transport, 'ssh') as transport, coalesce(w.port, 22) as port, coalesce(w.user, 'root') as user,
-       w.hostkey as hostKey, w.driver, p.profilename as profile,
+  const rows = await db.rows<HostRow & { computers: number }>(
+    `select ${HOST_COLUMNS},
        (select count(*) from computer c where c.vmhostid = v.id and c.deleted = 0) as computers
      from vmhost v
      join computer h on h.id = v.computerid and h.deleted = 0
      join vmprofile p on p.id = v.vmprofileid
-     left join provisiond_host w on w.computerid = h.id
+     left join imagetype dt on dt.id = p.datastoreimagetypeid
+     left join imagetype rt on rt.id = p.repositoryimagetypeid
+     left join provisiond_host way on way.computerid = h.id
      order by h.hostname`,
   );
+  return rows.map((row) => toHostSummary(toHost(row)!, row.computers));
+}
+
+function toHostSummary(facts: HostFacts, computers: number): HostSummary {
+  const { computerId, hostname: name, address, profile, connection } = facts;
+  const { transport, port, user, hostKey, driver } = connection;
+  return { computerId, name, address, transport, port, user, hostKey, driver, profile: profile.name, computers, facts };
 }
 
 async function listImages(db: Database): Promise<ImageSummary[]> {

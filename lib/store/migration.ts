@@ -122,7 +122,7 @@ async function plantSeed(tx: Queryable, seed: Seed): Promise<void> {
   if (keyless) {
     const [first] = seed.rows;
     const match = seed.columns.map((column) => `\`${column}\` ${tx.dialect.name === 'mysql' ? '<=>' : 'is'} ?`);
-    if (await tx.one(`select 1 from \`${seed.table}\` where ${match.join(' and ')}`, first!)) return;
+    if (await tx.one(`select 1 from \`${seed.table}\` where ${match.join(' and ')}`, first)) return;
   }
   const { sql, bindings } = renderSeed(seed, tx.dialect.name);
   await tx.change(sql, bindings);

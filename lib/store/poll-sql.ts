@@ -1,6 +1,6 @@
 /**
- * What may be due, asked so that the database walks VCL's own indexes (request.stateid, start, end) and no more rows
- * than are due: the exact timing rules follow in `lib/model/timings.ts`.
+ * What may be due: first ids, asked so that the database walks VCL's own indexes (request.stateid, start, end) and
+ * hardly more rows than are due; then the rows of these. The exact timing rules follow in `lib/model/timings.ts`.
  */
 import { STATE_IDS, type StateName } from '../model/states';
 import type { Dialect } from './dialect';
@@ -46,53 +46,60 @@ const REMOVABLE = stateIds(
 /** Null and zero: never checked. */
 const OLDEST_CHECK = "min(coalesce(r.lastcheck, '0000-00-00 00:00:00'))";
 
-/** The reservation with the lowest id decides whose request it is. */
-const PARENT_OF_NODE = `join reservation parent on parent.requestid = q.id and parent.managementnodeid = ?
-    and not exists (select 1 from reservation older where older.requestid = q.id and older.id < parent.id)`;
-
 /** A setting of the site in seconds: the smallest or largest, as affiliations may have their own. */
 const setting = (pick: 'min' | 'max', pattern: string, otherwise: number): string =>
   `coalesce((select ${pick}(value + 0) from variable where name like '${pattern}' escape '!'), ${otherwise})`;
 
-export function pollSql(dialect: Dialect): string {
-  const { now, secondsBetween, addSeconds } = dialect;
+/** The front end's newest rows: a touch is seen at the next poll, long before so many others came. */
+const RECENT_CHANGES = 1000;
+
+/** Ids of what may be due on any node. */
+export function candidatesSql({ now, addSeconds }: Dialect): string {
   const checkedBefore = addSeconds(now, `-${setting('min', '%inuse!_check%', 300)}`);
   const endsBefore = addSeconds(
     now,
     `(${setting('max', 'general!_end!_notice!_first%', 600)} + ${BEFORE_NOTICE_SECONDS})`,
   );
   return `
-    select q.id, q.stateid, q.laststateid, q.preload,
-      ${secondsBetween(now, 'q.start')} as secondsToStart, ${secondsBetween(now, 'q.end')} as secondsToEnd,
+    select id from request where stateid in (${WAIT_FOR_START}) and start <= ${addSeconds(now, String(PRELOAD_SECONDS))}
+    union select id from request where stateid in (${IN_USE}) and \`end\` <= ${endsBefore}
+    union select q.id from request q where q.stateid in (${IN_USE})
+      and (select ${OLDEST_CHECK} from reservation r where r.requestid = q.id) <= ${checkedBefore}
+    union select id from request where stateid in (${IN_USE}) and logid in (select c.logid from changelog c
+      where c.id > (select max(id) from changelog) - ${RECENT_CHANGES} and c.remoteIP is not null
+        and c.timestamp >= ${checkedBefore})
+    union select id from request where stateid in (${AT_REST}) and \`end\` < ${now}
+    union select id from request where stateid in (${AT_REST}) and laststateid in (${REMOVABLE})
+    union select id from request where stateid in (${AT_ONCE})`;
+}
+
+/** The present rows of requests, with all that the timing rules ask; `mine`: of the given management node. */
+export function requestRowsSql({ now, secondsBetween }: Dialect, count: number): string {
+  return `
+    select q.id, q.stateid, q.laststateid, q.preload, parent.remoteIP,
+      coalesce(parent.managementnodeid = ?, 0) as mine,
+      ${secondsBetween(now, 'q.start')} as secondsToStart, ${secondsBetween(now, 'q.`end`')} as secondsToEnd,
       (select ${secondsBetween(OLDEST_CHECK, now)} from reservation r where r.requestid = q.id) as secondsSinceCheck,
       (select ${OLDEST_CHECK} from reservation r where r.requestid = q.id) as oldestCheck,
       (select max(c.timestamp) from changelog c where c.logid = q.logid and c.remoteIP is not null
          and c.timestamp <= ${now}) as newestTouch,
       exists (select 1 from serverrequest s where s.requestid = q.id) as isServer,
       (select count(*) from reservation r where r.requestid = q.id) as reservationCount
-    from (
-      select id from request where stateid in (${WAIT_FOR_START}) and start <= ${addSeconds(now, String(PRELOAD_SECONDS))}
-      union select id from request where stateid in (${IN_USE}) and \`end\` <= ${endsBefore}
-      union select u.id from request u join reservation ur on ur.requestid = u.id where u.stateid in (${IN_USE})
-        and (ur.lastcheck is null or ur.lastcheck <= ${checkedBefore} or exists (select 1 from changelog uc
-          where uc.logid = u.logid and uc.remoteIP is not null and uc.timestamp >= ur.lastcheck))
-      union select id from request where stateid in (${AT_REST}) and \`end\` < ${now}
-      union select id from request where stateid in (${AT_REST}) and laststateid in (${REMOVABLE})
-      union select id from request where stateid in (${AT_ONCE})
-    ) due
-    join request q on q.id = due.id
-    ${PARENT_OF_NODE}
+    from request q
+    left join reservation parent on parent.id = (select min(r.id) from reservation r where r.requestid = q.id)
+    where q.id in (${Array(count).fill('?').join(', ')})
     order by q.start, q.id`;
 }
 
 export const POLL_SQL = {
   removableLastStates: REMOVABLE,
-  /** Every pending request of a node, with our note of it and what tells how far it came. */
+  /** Every pending request of a node (its reservation with the lowest id decides whose it is), with our note of it and what tells how far it came. */
   orphans: `
     select q.id, q.laststateid, j.stateid as jobState, j.laststateid as jobLastState, j.loadid,
       l.loaded, l.ending, parent.remoteIP
     from request q
-    ${PARENT_OF_NODE}
+    join reservation parent on parent.id = (select min(r.id) from reservation r where r.requestid = q.id)
+      and parent.managementnodeid = ?
     left join provisiond_job j on j.requestid = q.id
     left join log l on l.id = q.logid
     where q.stateid = ${STATE_IDS.pending}

@@ -18,6 +18,12 @@ export function readerVerbs(db: Database): Pick<Store, 'readReservations' | 'var
   };
 }
 
+/** Of the host's computer `h`, its profile `p` with the image types `dt` and `rt`, and our `way` to it. */
+export const HOST_COLUMNS = `h.id as hostComputerId, h.hostname as hostHostname, h.privateIPaddress as hostPrivateIp,
+    p.id as profileId, p.profilename, p.datastorepath, p.vmpath, p.repositorypath, dt.name as datastoreFormat,
+    rt.name as repositoryFormat, p.virtualswitch0, p.virtualswitch1, p.eth0generated, p.eth1generated,
+    way.transport, way.port as hostPort, way.user as hostUser, way.hostkey as hostKey, way.driver, way.maxloads`;
+
 const RESERVATION_SQL = `
   select r.id as reservationId, r.pw, r.remoteIP, r.managementnodeid,
     (select count(*) from reservation sibling where sibling.requestid = r.requestid) as reservationCount,
@@ -29,10 +35,7 @@ const RESERVATION_SQL = `
     c.id as computerId, c.stateid as computerStateId, c.hostname, c.type as computerType, c.IPaddress,
     c.privateIPaddress, c.eth0macaddress, c.eth1macaddress, c.currentimageid, c.imagerevisionid as currentRevisionId,
     c.nextimageid, pm.perlpackage as provisioningPackage, xm.perlpackage as predictivePackage, guest.hostkey as guestKey,
-    h.id as hostComputerId, h.hostname as hostHostname, h.privateIPaddress as hostPrivateIp,
-    p.id as profileId, p.profilename, p.datastorepath, p.vmpath, p.repositorypath, dt.name as datastoreFormat,
-    rt.name as repositoryFormat, p.virtualswitch0, p.virtualswitch1, p.eth0generated, p.eth1generated,
-    way.transport, way.port as hostPort, way.user as hostUser, way.hostkey as hostKey, way.driver, way.maxloads,
+    ${HOST_COLUMNS},
     m.id as nodeId, m.hostname as nodeHostname, m.\`keys\` as nodeKeys, m.publicIPconfiguration, m.publicSubnetMask,
     m.publicDefaultGateway, m.publicDNSserver,
     u.id as userId, u.unityid, u.uid, u.email, u.usepublickeys, u.sshpublickeys,

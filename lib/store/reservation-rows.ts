@@ -197,7 +197,33 @@ function toComputer(row: ReservationRow): ComputerFacts {
   };
 }
 
-function toHost(row: ReservationRow): HostFacts | null {
+/** What of a row concerns the VM host. */
+export type HostRow = Pick<
+  ReservationRow,
+  | 'hostComputerId'
+  | 'hostHostname'
+  | 'hostPrivateIp'
+  | 'profileId'
+  | 'profilename'
+  | 'datastorepath'
+  | 'vmpath'
+  | 'repositorypath'
+  | 'datastoreFormat'
+  | 'repositoryFormat'
+  | 'virtualswitch0'
+  | 'virtualswitch1'
+  | 'eth0generated'
+  | 'eth1generated'
+  | 'transport'
+  | 'hostPort'
+  | 'hostUser'
+  | 'hostKey'
+  | 'driver'
+  | 'maxloads'
+>;
+
+/** @returns null for a computer that is assigned to no host */
+export function toHost(row: HostRow): HostFacts | null {
   if (row.hostComputerId === null || row.hostHostname === null || row.profileId === null) return null;
   return {
     computerId: row.hostComputerId,
