@@ -1,4 +1,7 @@
 /** What `provisiond check` asks of a VM host. */
+import type { Host } from '../host/host';
+import { hostFacts } from '../libvirt/host-facts';
+import type { PluginRegistry } from '../plugins/registry';
 import type { HostSummary } from '../store/front-end';
 import type { App } from './app';
 import { type Finding, Findings } from './findings';
@@ -7,7 +10,7 @@ import { type FolderSight, type HostSight, inspectHost } from './host-inspection
 /** Below this a base image will hardly fit. */
 const LITTLE_SPACE_MIB = 5 * 1024;
 
-export async function checkHost(app: App, { name, facts }: HostSummary): Promise<Finding[]> {
+export async function checkHost(app: App, { name, facts }: HostSummary, plugins: PluginRegistry): Promise<Finding[]> {
   const findings = new Findings(`host ${name}`);
   const { connection, profile } = facts;
   if (connection.transport === 'ssh') {
@@ -17,14 +20,18 @@ export async function checkHost(app: App, { name, facts }: HostSummary): Promise
     }
     findings.ok('host key', connection.hostKey);
   }
+  const host = app.hosts.get(facts);
   let sight: HostSight | undefined;
   await findings.examine('reachable', async () => {
     const folders = new Set([profile.datastorePath, profile.vmPath, app.config.xmlDirectory]);
-    sight = await inspectHost(app.hosts.get(facts), [...folders]);
+    sight = await inspectHost(host, [...folders]);
     return connection.transport === 'local' ? 'local' : `${connection.user}@${facts.address}:${connection.port}`;
   });
   if (sight === undefined) return findings.all;
-  checkVirtualisation(findings, sight);
+  checkTools(findings, sight);
+  if (sight.virshVersion !== null && sight.libvirtFault === null) {
+    await checkDriver(findings, host, connection.driver, plugins);
+  }
   for (const network of new Set([profile.privateNetwork, profile.publicNetwork]))
     checkNetwork(findings, sight, network);
   for (const folder of sight.folders) checkFolder(findings, folder);
@@ -32,18 +39,32 @@ export async function checkHost(app: App, { name, facts }: HostSummary): Promise
   return findings.all;
 }
 
-function checkVirtualisation(findings: Findings, sight: HostSight): void {
+function checkTools(findings: Findings, sight: HostSight): void {
   if (sight.virshVersion === null) {
     findings.problem('virsh', 'there is no virsh', 'Install libvirt: apt-get install libvirt-daemon-system');
   } else if (sight.libvirtFault !== null) {
     findings.problem('virsh', sight.libvirtFault, 'Start libvirtd, and let the account use it (group libvirt)');
   } else findings.ok('virsh', sight.virshVersion);
   if (!sight.hasQemuImg) findings.problem('qemu-img', 'there is no qemu-img', 'apt-get install qemu-utils');
-  if (sight.hasKvm) findings.ok('KVM', '/dev/kvm can be opened');
-  else {
-    const remedy = 'Switch virtualisation on in the firmware, load kvm_intel or kvm_amd; guests are slow without';
-    findings.warning('KVM', '/dev/kvm is not there or cannot be opened', remedy);
-  }
+}
+
+/** Which driver it would be, and whether KVM really runs something: the device file alone proves nothing. */
+async function checkDriver(findings: Findings, host: Host, pinned: string | null, plugins: PluginRegistry) {
+  await findings.examine('driver', async () => {
+    const driver = await plugins.chooseDriver(await hostFacts(host), pinned);
+    return pinned === null ? driver.name : `${driver.name}, pinned`;
+  });
+  await findings.examine('KVM', async () => {
+    const facts = await hostFacts(host);
+    if (await facts.kvmWorks()) return 'works';
+    const remedy = 'Switch virtualisation on in the firmware and load kvm_intel or kvm_amd; guests are slow without';
+    findings.warning(
+      'KVM',
+      `not there or not working; domain types: ${facts.domainTypes.join(', ') || 'none'}`,
+      remedy,
+    );
+    return undefined;
+  });
 }
 
 function checkNetwork(findings: Findings, sight: HostSight, name: string): void {

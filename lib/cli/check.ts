@@ -1,6 +1,7 @@
 /** `provisiond check`: everything that must be right before a reservation can be served. It changes nothing. */
 import type { Command } from 'commander';
 import { ProvisiondError } from '../errors';
+import type { PluginRegistry } from '../plugins/registry';
 import type { HostSummary } from '../store/front-end';
 import type { App } from './app';
 import { checkHost } from './check-host';
@@ -30,8 +31,9 @@ async function collect(app: App): Promise<Finding[]> {
   const configuration = checkConfiguration(app);
   if (configuration.some(({ verdict }) => verdict === 'problem')) return configuration;
   const database = await checkDatabase(app);
-  const plugins = checkPlugins(app);
-  const hosts = await Promise.all(database.hosts.map((host) => checkHost(app, host)));
+  const registry = openPlugins(app);
+  const plugins = checkPlugins(registry);
+  const hosts = await Promise.all(database.hosts.map((host) => checkHost(app, host, registry)));
   return [
     ...configuration,
     ...checkKeyFiles(app.config),
@@ -54,9 +56,8 @@ function checkConfiguration(app: App): Finding[] {
   return findings.all;
 }
 
-function checkPlugins(app: App): Finding[] {
+function checkPlugins(registry: PluginRegistry): Finding[] {
   const findings = new Findings('plugins');
-  const registry = openPlugins(app);
   for (const { kind, name, file, accepted, reason } of registry.verdicts()) {
     if (accepted) findings.ok(kind, `${name}: ${file}`);
     else findings.problem(kind, `${file}: ${reason}`, 'Mend the file or take it out of the folder');

@@ -21,8 +21,6 @@ export interface HostSight {
   readonly activeNetworks: readonly string[];
   readonly bridges: readonly string[];
   readonly hasQemuImg: boolean;
-  /** Whether /dev/kvm is there and may be opened. */
-  readonly hasKvm: boolean;
   readonly folders: readonly FolderSight[];
 }
 
@@ -40,7 +38,6 @@ for bridge in /sys/class/net/*/bridge; do
 done
 section tools
 command -v qemu-img >/dev/null && echo qemu-img
-{ : <>/dev/kvm; } 2>/dev/null && [ -c /dev/kvm ] && echo kvm
 for folder; do
   section "folder $folder"
   above=$folder
@@ -68,7 +65,6 @@ export async function inspectHost(host: Host, folders: readonly string[]): Promi
     activeNetworks: names('active'),
     bridges: names('bridges'),
     hasQemuImg: names('tools').includes('qemu-img'),
-    hasKvm: names('tools').includes('kvm'),
     folders: folders.map((path) => folderSight(path, names(`folder ${path}`))),
   };
 }
