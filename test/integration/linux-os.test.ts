@@ -1,0 +1,166 @@
+/** The Linux module on the lab's guest: busybox, dropbear and init scripts, over the daemon's own ssh connection. */
+import { execFile } from 'node:child_process';
+import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { asGuest } from '../../lib/host/guest';
+import { SshGuestConnector } from '../../lib/host/guest-connector';
+import type { GuestSession, GuestTarget } from '../../lib/host/guest-session';
+import type { GuestAccount, OsContext, OsModule } from '../../lib/plugins/api';
+import linux from '../../os-modules/linux';
+import { makeReservation } from '../fixtures/reservation';
+import { type Lab, readLab } from '../support/lab';
+
+const execute = promisify(execFile);
+const stages = linux as Required<OsModule>;
+const NAME = 'linux-os-test';
+const PRIVATE = { mac: '52:54:00:77:01:01', address: '192.168.121.78' };
+const PUBLIC = { mac: '52:54:00:77:01:02', address: '192.168.122.78' };
+const USER = '192.168.122.1';
+const PASSWORD = `p:a"s's $1\\`;
+const IMAGES = '/var/lib/libvirt/images';
+const FILES = { base: `${IMAGES}/${NAME}-base.qcow2`, overlay: `${IMAGES}/${NAME}.qcow2` };
+const student: GuestAccount = { login: 'student', uid: 2078, password: PASSWORD, sshPublicKeys: [], root: true };
+
+const inLab = process.env.PROVISIOND_LAB !== undefined;
+if (!inLab) process.stderr.write('NOT RUN: the Linux module on the lab guest: no lab (test/README.md)\n');
+
+async function run(program: string, ...args: string[]): Promise<string> {
+  return (await execute(program, args, { timeout: 40_000 })).stdout.trim();
+}
+
+/** As a user: by password, on the public address. */
+function asUser(command: string, login = student.login): Promise<string> {
+  const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'PubkeyAuthentication=no'];
+  const ssh = ['ssh', ...options.flatMap((option) => ['-o', option]), `${login}@${PUBLIC.address}`, command];
+  return run('sshpass', '-p', PASSWORD, ...ssh);
+}
+
+const DOMAIN = `<domain type='qemu'><name>${NAME}</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/><apic/></features>
+  <devices>
+    <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='${FILES.overlay}'/>
+      <target dev='vda' bus='virtio'/></disk>
+    <interface type='network'><mac address='${PRIVATE.mac}'/><source network='private'/><model type='virtio'/></interface>
+    <interface type='network'><mac address='${PUBLIC.mac}'/><source network='public'/><model type='virtio'/></interface>
+  </devices></domain>`;
+
+async function setDhcpEntries(verb: 'add' | 'delete'): Promise<void> {
+  for (const [network, { mac, address }] of Object.entries({ private: PRIVATE, public: PUBLIC })) {
+    const entry = `<host mac='${mac}' ip='${address}'/>`;
+    await run('virsh', 'net-update', network, verb, 'ip-dhcp-host', entry, '--live', '--config');
+  }
+}
+
+(inLab ? describe : describe.skip)('the Linux module on a guest of busybox and dropbear', () => {
+  let lab: Lab;
+  let session: GuestSession;
+  const connector = new SshGuestConnector({ commandTimeoutMs: 30_000 });
+  const said: string[] = [];
+  const note = (message: string) => void said.push(message);
+  const log = { debug: note, info: note, warn: note, error: note };
+
+  const target = (): GuestTarget => ({
+    name: NAME,
+    address: PRIVATE.address,
+    port: 22,
+    user: 'root',
+    keyFiles: [lab.guestKeyFile],
+    hostKey: null,
+  });
+  const context = (): OsContext => {
+    const addresses = { privateIp: PRIVATE.address, privateMac: PRIVATE.mac, publicMac: PUBLIC.mac };
+    const reservation = makeReservation({ computer: addresses });
+    return { reservation, guest: asGuest(session, log), log, signal: new AbortController().signal };
+  };
+  const ask = async (command: string) => (await session.run(['sh', '-c', command], { expect: 'any' })).stdout.trim();
+  const connect = async () => {
+    session = await connector.waitFor(target(), { timeoutMs: 40_000 });
+  };
+
+  beforeAll(async () => {
+    lab = readLab();
+    copyFileSync(lab.imageFile, FILES.base);
+    await run('qemu-img', 'create', '-q', '-f', 'qcow2', '-b', FILES.base, '-F', 'qcow2', FILES.overlay);
+    await setDhcpEntries('add');
+    writeFileSync(`${lab.folder}/${NAME}.xml`, DOMAIN);
+    await run('virsh', 'create', `${lab.folder}/${NAME}.xml`);
+    await connect();
+  }, 60_000);
+
+  afterAll(async () => {
+    await connector.close();
+    await run('virsh', 'destroy', NAME).catch(() => {});
+    await setDhcpEntries('delete');
+    for (const file of Object.values(FILES)) rmSync(file, { force: true });
+  });
+
+  it('sets a fresh guest up, and leaves it so when that is repeated', async () => {
+    expect(await stages.status(context())).toEqual({ imageRevisionId: null, postLoadDone: false, tainted: false });
+    for (let repeat = 0; repeat < 2; repeat++) await stages.postLoad(context());
+    expect(await stages.status(context())).toEqual({ imageRevisionId: 34, postLoadDone: true, tainted: false });
+    expect(await ask('hostname; cat /etc/hostname; grep vm1 /etc/hosts')).toBe(
+      'vm1\nvm1\n127.0.1.1 vm1.example.org vm1',
+    );
+    expect(await ask('sed -n "s/^root:\\(...\\).*/\\1/p" /etc/shadow')).toBe('$6$');
+  }, 30_000);
+
+  it('sets a clock that is far off', async () => {
+    await ask('date -s @1000000000');
+    await stages.postLoad(context());
+    expect(Math.abs(Number(await ask('date +%s')) - Date.now() / 1000)).toBeLessThan(30);
+  }, 30_000);
+
+  it('makes the account and tells the address that DHCP gave the public interface', async () => {
+    const key = 'ssh-ed25519 AAAAC3Nz student@home';
+    for (let repeat = 0; repeat < 2; repeat++) {
+      const accounts = [{ ...student, sshPublicKeys: [key] }];
+      expect(await stages.reserve({ ...context(), accounts })).toEqual({ publicIp: PUBLIC.address });
+    }
+    expect(await ask('id -u student; id -gn student; cat /home/student/.ssh/authorized_keys')).toBe(
+      `2078\nvcl\n${key}`,
+    );
+    expect(said).toContain('the guest has no sudo: student cannot become root');
+  }, 30_000);
+
+  it('lets the user in by password once access is granted, root never, and sees who is connected', async () => {
+    const connected = () => stages.isUserConnected({ ...context(), remoteIp: USER });
+    await expect(asUser('true')).rejects.toThrow(/refused/);
+    await stages.grantAccess({ ...context(), remoteIp: USER });
+    expect(await asUser('id -un; hostname')).toBe('student\nvm1');
+    await expect(asUser('true', 'root')).rejects.toThrow(/denied/);
+    expect(await connected()).toBeNull();
+    const visit = asUser('sleep 5');
+    for (let tries = 0; tries < 40 && (await connected()) === null; tries++) await sleep(100);
+    expect(await connected()).toEqual({ remoteIp: USER });
+    expect(await stages.isUserConnected({ ...context(), remoteIp: '192.0.2.1' })).toEqual({ remoteIp: USER });
+    await expect(stages.sanitize({ ...context(), accounts: [student] })).rejects.toThrow(/somebody is connected/);
+    await visit.catch(() => {});
+  }, 60_000);
+
+  it('cleans a guest that nobody used, so that no log-in is left', async () => {
+    for (let repeat = 0; repeat < 2; repeat++) await stages.sanitize({ ...context(), accounts: [student] });
+    expect(await ask('cut -d: -f1 /etc/passwd; ls /home')).toBe('root');
+    await expect(asUser('true')).rejects.toThrow(/refused/);
+  }, 30_000);
+
+  it('refuses to clean a guest that a user was on', async () => {
+    await stages.postInitialConnection({ ...context(), remoteIp: USER });
+    expect(await stages.status(context())).toMatchObject({ tainted: true });
+    await expect(stages.sanitize({ ...context(), accounts: [student] })).rejects.toThrow(/user logged in/);
+  }, 30_000);
+
+  it('comes back after a reboot as the machine it was, and goes down when told to', async () => {
+    const bootId = await ask('cat /proc/sys/kernel/random/boot_id');
+    await stages.reboot(context());
+    await sleep(3000);
+    await connector.forget(PRIVATE.address);
+    await connect();
+    expect(await ask('cat /proc/sys/kernel/random/boot_id')).not.toBe(bootId);
+    expect(await ask('hostname')).toBe('vm1');
+    await stages.shutdown(context());
+    for (let tries = 0; tries < 100 && (await run('virsh', 'list', '--name')).includes(NAME); tries++) await sleep(100);
+    expect(await run('virsh', 'list', '--name')).not.toContain(NAME);
+  }, 90_000);
+});
