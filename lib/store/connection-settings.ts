@@ -101,13 +101,14 @@ function mysqlSettings(url: string): ConnectionSettings {
 
 /**
  * VCL's own clients run without strict mode and depend on it (zero dates, columns left out of inserts); a row with id 0
- * must not become a new number. Claims need no gap locks: READ COMMITTED.
+ * must not become a new number, and a difference may be negative. Claims need no gap locks: READ COMMITTED.
  */
 function prepareMysql(
   connection: { query(sql: string, done: (error: unknown) => void): void },
   done: (error: unknown, c: unknown) => void,
 ) {
-  const mode = `set session sql_mode = 'NO_AUTO_VALUE_ON_ZERO', innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}`;
+  const modes = 'NO_AUTO_VALUE_ON_ZERO,NO_UNSIGNED_SUBTRACTION';
+  const mode = `set session sql_mode = '${modes}', innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}`;
   connection.query(mode, (error) => {
     if (error) done(error, connection);
     else {

@@ -1,4 +1,5 @@
 /** A migrated database with one management node, one VM host, two computers and one image, on either dialect. */
+import { afterAll, afterEach, beforeEach, describe } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -149,4 +150,26 @@ async function furnish({ frontEnd }: OpenStore) {
     owner: 'admin',
   });
   return { managementNodeId, image };
+}
+
+let sharedServer: MariadbServer | undefined;
+
+/**
+ * The same tests on SQLite and on a private MariaDB (one server a test file), each with a new store.
+ * @param suite gets a function that answers with the store of the running test
+ */
+export function describeOnBoth(title: string, suite: (current: () => TestStore, dialect: StoreDialect) => void): void {
+  describe.each(['sqlite', 'mysql'] as const)(`${title} on %s`, (dialect) => {
+    let store: TestStore;
+    beforeEach(async () => {
+      if (dialect === 'mysql') sharedServer ??= MariadbServer.start();
+      store = await openTestStore(dialect, sharedServer);
+    }, 60_000);
+    afterEach(() => store.close());
+    suite(() => store, dialect);
+  });
+  afterAll(() => {
+    sharedServer?.stop();
+    sharedServer = undefined;
+  });
 }
