@@ -5,6 +5,20 @@ import { asGuestError } from './guest-errors';
 import type { GuestSession } from './guest-session';
 import { type RunResult, script } from './host';
 
+const END_OF_PROGRAM = '@@input';
+
+/**
+ * The program comes by standard input, before its own input: small ssh servers refuse long commands (dropbear: 9000
+ * bytes). The shell's `read` takes byte by byte, so that what follows is left for the program.
+ */
+const READ_AND_RUN = `program=
+while IFS= read -r line; do
+  [ "$line" != "${END_OF_PROGRAM}" ] || break
+  program="$program$line
+"
+done
+eval "$program"`;
+
 export interface GuestOptions {
   /** Deadline of one script; left out: the session's own. */
   readonly timeoutMs?: number;
@@ -18,8 +32,8 @@ export function asGuest(session: GuestSession, log: Pick<PluginLogger, 'debug'>,
   return {
     address: session.address,
     async script(name, text, args = [], input = '') {
-      const call = { ...options, stdin: input, expect: 'any' as const };
-      const result = await session.run(script(text, ...args), call).catch((error: unknown) => {
+      const call = { ...options, stdin: `${text}\n${END_OF_PROGRAM}\n${input}`, expect: 'any' as const };
+      const result = await session.run(script(READ_AND_RUN, ...args), call).catch((error: unknown) => {
         throw asGuestError(error);
       });
       return readResults(session, name, result, log);

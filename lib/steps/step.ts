@@ -14,7 +14,7 @@ import { type ProvisiondError, asProvisiondError, describeError } from '../error
 export interface Step<C, E = never> {
   /** What operators grep for: verb first, unique in its list. */
   readonly name: string;
-  /** Lines for the user-visible story (VCL's `computerloadlog`), written when the step begins or has ended well. */
+  /** Lines for the user-visible story (VCL's `computerloadlog`): when the step begins, when it has ended well. */
   readonly story?: { readonly before?: string; readonly after?: string };
   /** Is there nothing left to do? Left out: the step is run each time, and must be harmless when repeated. */
   done?(context: C): Promise<boolean> | boolean;
@@ -26,7 +26,7 @@ export interface Step<C, E = never> {
 
 export type StepEvent =
   | { readonly kind: 'begun'; readonly step: string; readonly story?: string }
-  | { readonly kind: 'skipped'; readonly step: string; readonly story?: string }
+  | { readonly kind: 'skipped'; readonly step: string }
   | { readonly kind: 'ended'; readonly step: string; readonly milliseconds: number; readonly story?: string }
   | { readonly kind: 'failed'; readonly step: string; readonly milliseconds: number; readonly error: unknown }
   | { readonly kind: 'undone'; readonly step: string; readonly error?: unknown };
@@ -65,7 +65,7 @@ export async function runSteps<C, E = never>(
     begun.push(step);
     try {
       if (await step.done?.(context)) {
-        observe({ kind: 'skipped', step: step.name, story: step.story?.after });
+        observe({ kind: 'skipped', step: step.name });
         continue;
       }
       observe({ kind: 'begun', step: step.name, story: step.story?.before });

@@ -37,7 +37,7 @@ export class Narrator {
         break;
       case 'skipped':
         this.log.debug(`${event.step}: nothing to do`);
-        this.add(event.story ?? null, `${event.step}: nothing to do`, event.step, 'skipped');
+        this.add(null, event.step, event.step, 'skipped');
         break;
       case 'ended':
         this.log.info(event.step, { milliseconds: event.milliseconds });

@@ -36,7 +36,7 @@ export class Poller {
       this.log.info('resuming what was interrupted', { request: claim.requestId, state: claim.state });
       this.worker.start(claim, this.timings);
     }
-    this.pollNow();
+    this.schedule(0);
   }
 
   async refreshTimings(): Promise<void> {

@@ -1,5 +1,5 @@
 /** The life of a reservation, row by row and in the world, on both databases. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -10,16 +10,11 @@ const sha256 = (file: string) => createHash('sha256').update(readFileSync(file))
 describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
   let site: Site;
 
-  beforeAll(async () => {
+  beforeEach(async () => {
     site = await Site.open({ dialect });
   }, 60_000);
 
-  afterAll(() => site?.close());
-
-  const setTimings = (timings: Record<string, number>) =>
-    Promise.all(
-      Object.entries(timings).map(([name, value]) => site.database('variable').where({ name }).update({ value })),
-    );
+  afterEach(() => site?.close(), 60_000);
 
   it('a reservation becomes a guest that its user logs in to, and leaves nothing when it ends', async () => {
     const base = sha256(site.masterFile);
@@ -89,6 +84,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
     expect(await site.inGuest('192.168.121.12', 'ls /root/mine 2>&1 | wc -l; hostname; ls /root')).not.toContain(
       'mine\n',
     );
+    await Promise.all(['192.168.121.11', '192.168.121.12'].map((address) => site.taint(address)));
     await Promise.all(requests.map((requestId) => site.frontEnd.end(requestId)));
     await Promise.all(requests.map((requestId) => site.waitForRequest(requestId, null, 30)));
     expect(await site.leftovers()).toEqual([]);
@@ -96,13 +92,13 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
   }, 180_000);
 
   it('a reservation that nobody acknowledges times out, and its untouched guest is kept for the next', async () => {
-    await setTimings({ acknowledgetimeout: 1 });
+    await site.setTimings({ acknowledgetimeout: 1 });
     const requestId = await site.reserve({ computer: 'vm1' });
     await site.waitForRequest(requestId, 'complete/timeout', 60);
     const log = await site.database('log').where({ requestid: requestId }).first<{ ending: string }>();
     expect(log!.ending).toBe('noack');
     expect(await site.computerState('vm1')).toBe('available');
-    await setTimings({ acknowledgetimeout: 900 });
+    await site.setTimings({ acknowledgetimeout: 900 });
 
     const started = Date.now();
     const next = await site.reserve({ computer: 'vm1' });

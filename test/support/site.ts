@@ -2,15 +2,23 @@
  * A whole site in the lab: a database, this lab's VM host with two computers and an image, and the daemon, all real.
  * Tests write rows as the front end does and look at rows, domains, files and guests.
  */
-import { execFile } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import knex, { type Knex } from 'knex';
 import type { Config } from '../../lib/config/config';
 import { loadConfig } from '../../lib/config/load';
-import { startDaemon, type RunningDaemon } from '../../lib/daemon';
-import { createLogger } from '../../lib/log';
 import { stateName, type StateName } from '../../lib/model/states';
 import type { FrontEnd, NewComputer, NewHost, ReservationDetails } from '../../lib/store/front-end';
 import { openStore } from '../../lib/store/open-store';
@@ -32,11 +40,14 @@ export interface SiteOptions {
   readonly withoutDaemon?: boolean;
 }
 
+/** Built by `npm run build`, which `npm test` does first. */
+const PROGRAM = path.join(__dirname, '../../dist/lib/main.js');
+
 export const NODE = 'node.test';
 export const USER = 'student';
 
 export class Site {
-  daemon: RunningDaemon | null = null;
+  daemon: ChildProcess | null = null;
 
   private constructor(
     readonly lab: Lab,
@@ -97,13 +108,31 @@ export class Site {
     chmodSync(this.masterFile, 0o444);
   }
 
-  async startDaemon(settings: Partial<Config> = {}): Promise<void> {
-    const log = createLogger({ level: 'debug', format: 'human', file: path.join(this.folder, 'provisiond.log') });
-    this.daemon = await startDaemon({ ...this.config, ...settings }, log);
+  get logFile(): string {
+    return path.join(this.folder, 'provisiond.log');
   }
 
+  /** The daemon as operators run it: a process of its own. */
+  async startDaemon(settings: Partial<Config> = {}): Promise<void> {
+    const file = path.join(this.folder, 'provisiond.yaml');
+    writeFileSync(file, JSON.stringify({ ...this.config, ...settings }), { mode: 0o600 }); // JSON is YAML
+    const log = openSync(this.logFile, 'a');
+    this.daemon = spawn(process.execPath, [PROGRAM, 'run', '--config', file], { stdio: ['ignore', log, log] });
+  }
+
+  /** SIGTERM, as systemd stops it. */
   async stopDaemon(): Promise<void> {
-    await this.daemon?.stop('the test says so');
+    const { daemon } = this;
+    this.daemon = null;
+    if (!daemon || daemon.exitCode !== null || daemon.signalCode !== null) return;
+    daemon.kill('SIGTERM');
+    await once(daemon, 'exit');
+  }
+
+  /** kill -9: nothing is tidied up. */
+  async killDaemon(): Promise<void> {
+    this.daemon?.kill('SIGKILL');
+    if (this.daemon) await once(this.daemon, 'exit');
     this.daemon = null;
   }
 
@@ -113,8 +142,30 @@ export class Site {
       await this.virsh('destroy', name).catch(() => {});
       await this.virsh('undefine', name, '--snapshots-metadata', '--managed-save').catch(() => {});
     }
+    await this.removeDhcpEntries();
     await this.database.destroy();
     await this.store.close();
+  }
+
+  /** VCL's timing variables, in seconds; a running daemon is started again to see them at once. */
+  async setTimings(timings: Record<string, number>): Promise<void> {
+    for (const [name, value] of Object.entries(timings)) {
+      await this.database('variable').where({ name }).update({ value });
+    }
+    if (!this.daemon) return;
+    await this.stopDaemon();
+    await this.startDaemon();
+  }
+
+  /** As if a user had been on the machine: it is not handed out again without a load. */
+  async taint(address: string): Promise<void> {
+    await this.inGuest(address, 'echo "vcld_tainted=by the test" >> /root/currentimage.txt');
+  }
+
+  private async removeDhcpEntries(): Promise<void> {
+    for (const [entry] of (await this.virsh('net-dumpxml', 'private')).matchAll(/<host mac='[^']*'[^>]*>/g)) {
+      await this.virsh('net-update', 'private', 'delete', 'ip-dhcp-host', entry, '--live', '--config');
+    }
   }
 
   /** A reservation from now on, as the web page makes it. @returns the request's id */
@@ -264,6 +315,7 @@ function makeConfig(folder: string, database: string, settings: Partial<Config> 
     xmlDirectory: path.join(folder, 'xml'),
     guestBootTimeoutMs: 60_000,
     retryDelayMs: 200,
+    log: { level: 'debug', format: 'human', file: null },
     ...settings,
   };
 }
