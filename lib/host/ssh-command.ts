@@ -26,10 +26,8 @@ const GRACE_SECONDS = 1;
 export function remoteCommandLine(argv: readonly string[], timeoutMs: number): string {
   const command = quoteCommand(argv);
   const seconds = Math.ceil(timeoutMs / 1000) + GRACE_SECONDS;
-  return (
-    `LC_ALL=C; export LC_ALL; command -v timeout >/dev/null 2>&1 && exec timeout ${seconds} ${command}; ` +
-    `exec ${command}`
-  );
+  const limited = `command -v timeout >/dev/null 2>&1 && set -- timeout ${seconds}`;
+  return `LC_ALL=C; export LC_ALL; set --; ${limited}; exec "$@" ${command}`;
 }
 
 export interface RunningCommand {

@@ -29,7 +29,10 @@ describe('a fake world', () => {
   });
 
   it('keeps what was done to it, for the test to look at', async () => {
-    await define('vm1', `<interface type="network"><mac address="52:54:00:00:00:01"/><source network="private"/></interface>`);
+    await define(
+      'vm1',
+      `<interface type="network"><mac address="52:54:00:00:00:01"/><source network="private"/></interface>`,
+    );
     await host.run(['virsh', 'start', 'vm1']);
     expect(host.domain('vm1')).toMatchObject({ state: 'running', boots: 1, macs: ['52:54:00:00:00:01'] });
     await host.run(['virsh', 'destroy', 'vm1']);
@@ -42,7 +45,9 @@ describe('a fake world', () => {
     const names = Array.from({ length: 12 }, (_, index) => `vm${index}`);
     await Promise.all(names.map((name) => define(name)));
     await Promise.all(names.map((name) => host.run(['virsh', 'start', name])));
-    expect(host.domains().map(({ name, state }) => [name, state])).toEqual(names.sort().map((name) => [name, 'running']));
+    expect(host.domains().map(({ name, state }) => [name, state])).toEqual(
+      names.sort().map((name) => [name, 'running']),
+    );
     const { stdout } = await host.run(['virsh', '-q', 'list', '--id']);
     expect(stdout.trim().split('\n').map(Number)).toEqual(names.map((_, index) => index + 1));
   });

@@ -4,7 +4,16 @@
  * `fake-bin`, which keep what they did in files.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { ClosableHost, RunOptions, RunResult } from '../../lib/host/host';
@@ -69,7 +78,13 @@ export interface FakeDhcpHost {
   readonly ip: string;
 }
 
-const STATE_WORDS: Record<string, string> = { 1: 'running', 3: 'paused', 5: 'shut off', 6: 'crashed', 7: 'pmsuspended' };
+const STATE_WORDS: Record<string, string> = {
+  1: 'running',
+  3: 'paused',
+  5: 'shut off',
+  6: 'crashed',
+  7: 'pmsuspended',
+};
 
 export class FakeHost implements ClosableHost {
   readonly name: string;

@@ -65,7 +65,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<PrivateSshd>
     killSessions: () => childrenOf(pid).forEach(killQuietly),
     async stop() {
       const sessions = childrenOf(pid);
-      if (child.exitCode === null) {
+      if (child.exitCode === null && child.signalCode === null) {
         const ended = new Promise((resolve) => child.once('close', resolve));
         child.kill('SIGKILL');
         sessions.forEach(killQuietly);

@@ -10,11 +10,12 @@ export class TcpProxy {
     this.#server = server;
   }
 
-  static async to(port: number, address = '127.0.0.1'): Promise<TcpProxy> {
+  /** @param from the port to listen on; 0: a free one */
+  static async to(port: number, from = 0): Promise<TcpProxy> {
     const server = createServer();
     const proxy = new TcpProxy(server);
-    server.on('connection', (socket) => proxy.#join(socket, port, address));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    server.on('connection', (socket) => proxy.#join(socket, port));
+    await new Promise<void>((resolve) => server.listen(from, '127.0.0.1', resolve));
     return proxy;
   }
 
@@ -47,8 +48,8 @@ export class TcpProxy {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  #join(near: Socket, port: number, address: string): void {
-    const far = new Socket().connect(port, address);
+  #join(near: Socket, port: number): void {
+    const far = new Socket().connect(port, '127.0.0.1');
     this.#forward(near, far);
     this.#forward(far, near);
   }

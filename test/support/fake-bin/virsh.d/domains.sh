@@ -11,9 +11,9 @@ state_word() {
 # Sets $dir, $name, $uuid, $state, $reason, $id, $reason_word
 load_domain() {
   dir=$1 name=${1##*/} attempts=0
-  read -r uuid <"$dir/uuid" 2>/dev/null || return 1
+  read -r uuid 2>/dev/null <"$dir/uuid" || return 1
   # A writer may just have emptied it.
-  until read -r state reason id reason_word <"$dir/state" 2>/dev/null; do
+  until read -r state reason id reason_word 2>/dev/null <"$dir/state"; do
     [ "$((attempts += 1))" -lt 100 ] && [ -d "$dir" ] || return 1
   done
 }
@@ -203,7 +203,7 @@ verb_domiflist() {
 
 verb_domstats() {
   if [ -z "$words" ]; then
-    each_domain print_stats
+    for each in "$FAKE_WORLD"/domains/*/; do ! load_domain "${each%/}" || print_stats; done
     return 0
   fi
   while [ -n "$words" ]; do

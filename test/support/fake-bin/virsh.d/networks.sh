@@ -5,7 +5,7 @@ find_network() {
   network=$1 net=$FAKE_WORLD/networks/$1
   case $1 in '' | */* | .*) ;; *) [ ! -d "$net" ] || return 0 ;; esac
   for each in "$FAKE_WORLD"/networks/*/; do
-    read -r net_uuid <"${each}uuid" 2>/dev/null || continue
+    read -r net_uuid 2>/dev/null <"${each}uuid" || continue
     [ "$net_uuid" != "$1" ] || { net=${each%/} network=${net##*/}; return 0; }
   done
   complain "failed to get network '$1'" "Network not found: no network with matching name '$1'"

@@ -15,11 +15,12 @@ verb_start() {
   lock
   find_domain "$opt_domain" || return 1
   [ "$id" = - ] || { complain 'Domain is already active'; return 1; }
-  check_devices || { complain "Failed to start domain '$name'" "$why"; set_state 5 6 - failed; return 1; }
   next=0
-  read -r next <"$FAKE_WORLD/next-id" 2>/dev/null || true
+  read -r next 2>/dev/null <"$FAKE_WORLD/next-id" || true
   next=$((next + 1))
+  # A start that fails uses up an id as well.
   printf '%s\n' "$next" >"$FAKE_WORLD/next-id"
+  check_devices || { complain "Failed to start domain '$name'" "$why"; set_state 5 6 - failed; return 1; }
   sed "/<domain /{s/<domain \\([^>]*\\)>/<domain \\1 id='$next'>/;:rest;n;b rest;}" "$dir/config.xml" >"$dir/live.xml"
   printf 'start\n' >>"$dir/boots"
   if [ -f "$dir/managed-save" ]; then rm -f "$dir/managed-save"; set_state 1 3 "$next" restored
