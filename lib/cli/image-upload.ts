@@ -7,7 +7,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { ProvisiondError } from '../errors';
+import { ProvisiondError, findError } from '../errors';
 import { type Host, script } from '../host/host';
 import { HEADER_BYTES, checkImageHeader } from '../images/qcow2-header';
 
@@ -100,9 +100,7 @@ async function sendPieces(
       if (bytesRead === 0) break;
       const piece = buffer.subarray(0, bytesRead);
       hash.update(piece);
-      // At its place, not at the end: a piece that was sent twice does no harm.
-      const seek = ['oflag=seek_bytes', 'conv=notrunc', 'iflag=fullblock', 'bs=1M', 'status=none'];
-      await host.run(['dd', `of=${part}`, `seek=${sent}`, ...seek], { stdin: piece });
+      await sendPiece(host, part, sent, piece);
       sent += bytesRead;
       onProgress?.(sent, sizeBytes);
     }
@@ -110,6 +108,16 @@ async function sendPieces(
     await handle.close();
   }
   return hash.digest('hex');
+}
+
+/** At its place, not at the end: a piece that is sent twice, because a connection broke, does no harm. */
+async function sendPiece(host: Host, part: string, offset: number, piece: Buffer): Promise<void> {
+  const how = ['oflag=seek_bytes', 'conv=notrunc', 'iflag=fullblock', 'bs=1M', 'status=none'];
+  const send = () => host.run(['dd', `of=${part}`, `seek=${offset}`, ...how], { stdin: piece });
+  await send().catch((error: unknown) => {
+    if (findError(error, 'OUTCOME_UNKNOWN') === undefined) throw error;
+    return send();
+  });
 }
 
 async function compareSum(host: Host, part: string, sum: string, timeoutMs: number): Promise<void> {

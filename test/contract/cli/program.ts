@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 
 const ROOT = path.resolve(__dirname, '../../..');
-const OWN_BUILD = path.join(ROOT, '.state/contract-cli/dist');
+const BUILDS = path.join(ROOT, '.state/contract-cli');
 
 /** When the newest of the sources was changed. */
 function newestSourceMs(): number {
@@ -18,24 +18,42 @@ function newestSourceMs(): number {
 }
 
 /**
- * The program in a build of our own, so that nobody's new build pulls the rug from under a test: copied from `dist/` when
- * that is newer than the sources, else made.
+ * The program in a build of our own, one for each version of the sources, so that nobody's new build pulls the rug from
+ * under a test: copied from `dist/` when that is newer than the sources, else made.
  * @returns path of `main.js`
  */
 export function builtProgram(): string {
   const newest = newestSourceMs();
-  const main = (folder: string) => path.join(folder, 'lib/main.js');
-  const isFresh = (folder: string) => fs.existsSync(main(folder)) && fs.statSync(main(folder)).mtimeMs > newest;
-  if (isFresh(OWN_BUILD)) return main(OWN_BUILD);
-  fs.rmSync(OWN_BUILD, { recursive: true, force: true });
+  const build = path.join(BUILDS, String(Math.ceil(newest)));
+  const main = path.join(build, 'dist/lib/main.js');
+  if (fs.existsSync(main)) return main;
+  fs.mkdirSync(BUILDS, { recursive: true });
+  const part = fs.mkdtempSync(`${build}.`);
   const dist = path.join(ROOT, 'dist');
-  if (isFresh(dist)) fs.cpSync(dist, OWN_BUILD, { recursive: true });
+  const ofDist = fs.statSync(path.join(dist, 'lib/main.js'), { throwIfNoEntry: false });
+  if (ofDist !== undefined && ofDist.mtimeMs > newest) fs.cpSync(dist, path.join(part, 'dist'), { recursive: true });
   else {
     const compiler = path.join(ROOT, 'node_modules/typescript/bin/tsc');
-    const options = ['--outDir', OWN_BUILD, '--declaration', 'false', '--sourceMap', 'false'];
+    const options = ['--outDir', path.join(part, 'dist'), '--declaration', 'false', '--sourceMap', 'false'];
     execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', ...options], { cwd: ROOT });
   }
-  return main(OWN_BUILD);
+  try {
+    fs.renameSync(part, build);
+  } catch {
+    // Another test file was faster with the same.
+    fs.rmSync(part, { recursive: true });
+  }
+  forgetOldBuilds(build);
+  return main;
+}
+
+function forgetOldBuilds(present: string): void {
+  const anHourAgo = Date.now() - 3_600_000;
+  for (const name of fs.readdirSync(BUILDS)) {
+    const folder = path.join(BUILDS, name);
+    const changedAt = fs.statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+    if (folder !== present && changedAt < anHourAgo) fs.rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 export interface Ended {
