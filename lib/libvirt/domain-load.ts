@@ -94,7 +94,6 @@ export class DomainLoad {
 
   /** Whatever this load has left on the host that no domain uses: disk, unfinished parts, XML file. */
   async removeFiles(): Promise<void> {
-    await this.computer.view.fresh();
     await removeDomains(this.computer, [], { leftovers: true });
   }
 
@@ -106,9 +105,8 @@ export class DomainLoad {
     return reserveAddress(this.computer);
   }
 
-  async releaseAddress(): Promise<void> {
-    this.computer.view.forget();
-    await releaseAddress(this.computer);
+  releaseAddress(): Promise<void> {
+    return releaseAddress(this.computer);
   }
 
   // ------------------------------------------------------------------------------------------------ the domain
@@ -166,7 +164,7 @@ export class DomainLoad {
 
   /** Only the domain of this very load; its disk is left to the step that made it. */
   async undefineDomain(): Promise<void> {
-    const own = this.ownIn(await this.computer.view.fresh());
+    const own = this.ownIn(await this.computer.view.current());
     if (own) await removeDomains(this.computer, [own]);
   }
 
@@ -180,7 +178,7 @@ export class DomainLoad {
   }
 
   async powerOff(): Promise<void> {
-    const own = this.ownIn(await this.computer.view.fresh());
+    const own = this.ownIn(await this.computer.view.current());
     if (own && own.state !== 'shut off') await stopDomain(this.computer, own);
   }
 

@@ -42,6 +42,10 @@ function normalise(element: unknown): XmlNode {
   return node;
 }
 
+/** What XML 1.0 cannot hold in any form. */
+// eslint-disable-next-line no-control-regex
+const ILLEGAL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Surrogate}/gu;
+
 /** Writes a document without an XML declaration; children and attributes that are undefined are left out. */
 export function buildXml(document: object): string {
   const pruned = prune(document) as Record<string, unknown>;
@@ -49,6 +53,7 @@ export function buildXml(document: object): string {
 }
 
 function prune(value: unknown): unknown {
+  if (typeof value === 'string') return value.replace(ILLEGAL, '');
   if (Array.isArray(value)) return value.filter((item) => item !== undefined && item !== null).map(prune);
   if (typeof value !== 'object' || value === null) return value;
   const kept = Object.entries(value).filter(

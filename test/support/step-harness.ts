@@ -1,0 +1,171 @@
+/**
+ * Attacks a list of steps: run twice; stopped at every border and gone on with; died within every step and gone on with;
+ * failed at every step and looked for residue; undone twice. It knows nothing of what the steps do.
+ */
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type RunOutcome, type Step, type StepEvent, runSteps, undoSteps } from '../../lib/steps/step';
+
+export interface StepWorld<C> {
+  /** What a new process would start with: the same work, and nothing remembered. */
+  newContext(signal: AbortSignal): C | Promise<C>;
+  /** Everything that the steps make, a line each, the same in every world. Empty: nothing is left. */
+  traces(): readonly string[] | Promise<readonly string[]>;
+  close(): void | Promise<void>;
+}
+
+/** The process died here. */
+class Death extends Error {}
+
+/** Worlds run real programs, on machines that do other things as well. */
+const LIMIT_MS = 30_000;
+
+export function describeStepList<C, E>(
+  name: string,
+  steps: readonly Step<C, E>[],
+  makeWorld: () => StepWorld<C> | Promise<StepWorld<C>>,
+): void {
+  describe(name, () => {
+    let world: StepWorld<C>;
+    let undisturbed: readonly string[] | undefined;
+
+    beforeEach(async () => {
+      world = await makeWorld();
+    });
+    afterEach(async () => {
+      await world.close();
+    });
+
+    async function run(list = steps, observe?: (event: StepEvent, abort: AbortController) => void) {
+      const abort = new AbortController();
+      const context = await world.newContext(abort.signal);
+      const keepOnFailure = (error: Error) => error.cause instanceof Death;
+      return runSteps(list, context, {
+        signal: abort.signal,
+        keepOnFailure,
+        observe: (event) => observe?.(event, abort),
+      });
+    }
+
+    /** What an undisturbed run leaves behind. */
+    async function expectAsUndisturbed(): Promise<void> {
+      const traces = await world.traces();
+      if (undisturbed === undefined) {
+        const other = await makeWorld();
+        const context = await other.newContext(new AbortController().signal);
+        await runSteps(steps, context, { signal: new AbortController().signal });
+        undisturbed = await other.traces();
+        await other.close();
+      }
+      expect(traces).toEqual(undisturbed);
+    }
+
+    function expectWell(outcome: RunOutcome<E>): void {
+      if (outcome.kind === 'failed') throw outcome.error;
+      expect(['done', 'ended']).toContain(outcome.kind);
+    }
+
+    const names = steps.map((step) => step.name);
+    const changing = (change: (step: Step<C, E>) => Step<C, E>, wanted: string) =>
+      steps.map((step) => (step.name === wanted ? change(step) : step));
+
+    it('has names that are unique', () => {
+      expect(new Set(names).size).toBe(names.length);
+    });
+
+    it(
+      'leaves the same when it is run twice',
+      async () => {
+        expectWell(await run());
+        await expectAsUndisturbed();
+        expectWell(await run());
+        await expectAsUndisturbed();
+      },
+      LIMIT_MS,
+    );
+
+    it.each(names)(
+      'stopped after "%s", it goes on where it was',
+      async (stop) => {
+        const outcome = await run(steps, (event, abort) => {
+          if (event.step === stop && (event.kind === 'ended' || event.kind === 'skipped'))
+            abort.abort(new Error('stop'));
+        });
+        expect(outcome.kind).toBe('aborted');
+        expectWell(await run());
+        await expectAsUndisturbed();
+      },
+      LIMIT_MS,
+    );
+
+    it.each(names)(
+      'died within "%s", it goes on where it was',
+      async (stop) => {
+        const dies = (step: Step<C, E>): Step<C, E> => ({
+          ...step,
+          run: async (context) => {
+            await step.run(context);
+            throw new Death('the process died');
+          },
+        });
+        await run(changing(dies, stop));
+        expectWell(await run());
+        await expectAsUndisturbed();
+      },
+      LIMIT_MS,
+    );
+
+    it.each(names)(
+      'failed before "%s" did anything, it leaves nothing',
+      async (stop) => {
+        const fails = (step: Step<C, E>): Step<C, E> => ({
+          ...step,
+          done: undefined,
+          run: () => Promise.reject(new Error('failed on purpose')),
+        });
+        expect(await run(changing(fails, stop))).toMatchObject({ kind: 'failed', step: stop, leftovers: [] });
+        expect(await world.traces()).toEqual([]);
+      },
+      LIMIT_MS,
+    );
+
+    it.each(names)(
+      'failed after "%s" did its work, it leaves nothing',
+      async (stop) => {
+        const fails = (step: Step<C, E>): Step<C, E> => ({
+          ...step,
+          done: undefined,
+          run: async (context) => {
+            await step.run(context);
+            throw new Error('failed on purpose');
+          },
+        });
+        expect(await run(changing(fails, stop))).toMatchObject({ kind: 'failed', step: stop, leftovers: [] });
+        expect(await world.traces()).toEqual([]);
+      },
+      LIMIT_MS,
+    );
+
+    it(
+      'undone twice, it leaves nothing',
+      async () => {
+        expectWell(await run());
+        const context = await world.newContext(new AbortController().signal);
+        expect(await undoSteps(steps, context, () => {})).toEqual([]);
+        expect(await world.traces()).toEqual([]);
+        expect(await undoSteps(steps, context, () => {})).toEqual([]);
+        expect(await world.traces()).toEqual([]);
+      },
+      LIMIT_MS,
+    );
+
+    it(
+      'undone without having been run, it leaves nothing',
+      async () => {
+        const context = await world.newContext(new AbortController().signal);
+        expect(await undoSteps(steps, context, () => {})).toEqual([]);
+        expect(await world.traces()).toEqual([]);
+      },
+      LIMIT_MS,
+    );
+  });
+}

@@ -1,0 +1,55 @@
+import { describe, expect, it } from '@jest/globals';
+import {
+  complaints,
+  parseDomainIds,
+  parseDomainNames,
+  parseDomainStates,
+  parseLease,
+  parseSnapshots,
+  virshError,
+} from '../../../lib/libvirt/virsh';
+
+describe('what virsh prints', () => {
+  it('names domains with blanks and quotes in their names', () => {
+    const lines = ['', '78bffbfe-53a2-4f8c-a6df-7b6d7f83b1ec my old "vm"', 'no uuid at all'];
+    expect(parseDomainNames(lines)).toEqual(new Map([['my old "vm"', '78bffbfe-53a2-4f8c-a6df-7b6d7f83b1ec']]));
+    expect(parseDomainIds(['3 vm1', '- vm 2'])).toEqual(
+      new Map([
+        ['vm1', '3'],
+        ['vm 2', undefined],
+      ]),
+    );
+  });
+
+  it('tells the states of domains by number', () => {
+    const lines = ["Domain: 'vm1'", '  state.state=1', '  state.reason=1', '', "Domain: 'vm2'", '  state.state=5'];
+    expect(parseDomainStates(lines)).toEqual(
+      new Map([
+        ['vm1', 'running'],
+        ['vm2', 'shut off'],
+      ]),
+    );
+  });
+
+  it('tells snapshots whose names hold blanks', () => {
+    const text =
+      ' VCL snapshot   2011-12-07 16:05:50 -0500   shutoff\n s2             2026-01-01 00:00:00 +0000   running\n';
+    expect(parseSnapshots(text)).toEqual([
+      { name: 'VCL snapshot', createdAt: '2011-12-07 16:05:50 -0500', state: 'shutoff' },
+      { name: 's2', createdAt: '2026-01-01 00:00:00 +0000', state: 'running' },
+    ]);
+  });
+
+  it('tells a lease, and that there is none', () => {
+    const row = ' 2026-11-21 14:00:00   52:54:00:0a:00:01   ipv4       192.168.121.11/24   vm1        -\n';
+    expect(parseLease(row)).toBe('192.168.121.11');
+    expect(parseLease('\n')).toBeNull();
+  });
+
+  it('complains in lines of which the first says what it did and the last why not', () => {
+    const stderr = "error: Failed to start domain 'vm1'\nerror: Cannot allocate memory\n\n";
+    expect(complaints(stderr)).toEqual(["Failed to start domain 'vm1'", 'Cannot allocate memory']);
+    const error = virshError('DOMAIN_START_FAILED', 'starting domain vm1 on host1', { exitCode: 1, stderr });
+    expect(error.message).toBe("starting domain vm1 on host1: Failed to start domain 'vm1': Cannot allocate memory");
+  });
+});
