@@ -7,7 +7,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { ProvisiondError, findError } from '../errors';
+import { ProvisiondError } from '../errors';
 import { type Host, script } from '../host/host';
 import { HEADER_BYTES, checkImageHeader } from '../images/qcow2-header';
 
@@ -115,7 +115,7 @@ async function sendPiece(host: Host, part: string, offset: number, piece: Buffer
   const how = ['oflag=seek_bytes', 'conv=notrunc', 'iflag=fullblock', 'bs=1M', 'status=none'];
   const send = () => host.run(['dd', `of=${part}`, `seek=${offset}`, ...how], { stdin: piece });
   await send().catch((error: unknown) => {
-    if (findError(error, 'OUTCOME_UNKNOWN') === undefined) throw error;
+    if (!(error instanceof ProvisiondError && error.retryable)) throw error;
     return send();
   });
 }
