@@ -2,9 +2,10 @@
 import type { Command } from 'commander';
 import { databasePassword } from '../config/load';
 import { startDaemon } from '../daemon';
+import { asProvisiondError } from '../errors';
 import { type RootLog, createLogger } from '../log';
 import type { App } from './app';
-import { EXIT, type ExitCode } from './exit-codes';
+import { EXIT, type ExitCode, exitCodeOf } from './exit-codes';
 import { type Execute, addVerb } from './verb';
 
 export function addRunVerb(program: Command, execute: Execute): void {
@@ -31,7 +32,9 @@ async function runDaemon(app: App): Promise<ExitCode> {
     await daemon.done;
     return EXIT.ok;
   } catch (error) {
-    log.error('provisiond ends', { error });
+    log.error('provisiond cannot go on', { error });
+    // On the standard error output it has been told now.
+    if (config.log.file === null) return exitCodeOf(asProvisiondError(error, 'provisiond run'));
     throw error;
   } finally {
     stopWatching();

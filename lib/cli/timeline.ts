@@ -22,21 +22,27 @@ export function timelineLines(entry: TimelineEntry, { paint }: Printer): string[
     case 'skipped':
       return [`${time}  ${paint('dim', 'already')}  ${step}`.trimEnd()];
     case 'failed':
-      return [`${time}  ${paint('red', 'failed ')}  ${step} ${took}`, ...failureLines(entry)];
-    case 'undone':
-      return [`${time}  ${paint('yellow', 'undone ')}  ${step}`.trimEnd(), ...failureLines(entry)];
+      return [`${time}  ${paint('red', 'failed ')}  ${step} ${took}`, ...reasonLines(entry)];
+    case 'undone': {
+      const word = entry.text === entry.step ? paint('yellow', 'undone ') : paint('red', 'left   ');
+      return [`${time}  ${word}  ${step}`.trimEnd(), ...reasonLines(entry)];
+    }
     default:
-      return [`${time}  ${paint('cyan', 'note   ')}  ${printable(entry.text)}`, ...failureLines(entry, false)];
+      return [`${time}  ${paint('cyan', 'note   ')}  ${printable(entry.text || entry.step)}`, ...hintLine(entry)];
   }
 }
 
-function failureLines(entry: TimelineEntry, withText = true): string[] {
-  const indent = ' '.repeat(19);
-  const blame = entry.blame === null ? '' : ` (${entry.blame})`;
-  return [
-    ...(withText && entry.errorCode !== null ? [`${indent}${entry.errorCode}${blame}: ${printable(entry.text)}`] : []),
-    ...(entry.hint === null ? [] : [`${indent}hint: ${printable(entry.hint)}`]),
-  ];
+const INDENT = ' '.repeat(19);
+
+/** Why it went wrong, where the text says more than the name of the step. */
+function reasonLines(entry: TimelineEntry): string[] {
+  const { text, step, errorCode, blame } = entry;
+  const label = errorCode === null ? '' : `${errorCode}${blame === null ? '' : ` (${blame})`}: `;
+  return [...(text === '' || text === step ? [] : [INDENT + label + printable(text)]), ...hintLine(entry)];
+}
+
+function hintLine({ hint }: TimelineEntry): string[] {
+  return hint === null ? [] : [`${INDENT}hint: ${printable(hint)}`];
 }
 
 /** The newest entry that tells why it went wrong. */

@@ -87,6 +87,23 @@ describe('watching a reservation', () => {
     );
   });
 
+  it('says what was left behind, what others wrote, and why even without a code', async () => {
+    const timeline = [
+      entry(1, 'failed', 'write the XML file', { text: 'EIO' }),
+      entry(2, 'undone', 'write the XML file', { text: 'rm failed' }),
+      entry(3, 'undone', 'create the overlay', { text: 'create the overlay' }),
+      entry(4, 'note', 'note', { text: 'the user\u001b[2J came' }),
+    ];
+    const { text } = await watch(storyOf({ status: 'failed', timeline }));
+    expect(text.split('\n').map((line) => line.replace(/\s+/g, ' ').trim())).toEqual([
+      ...['10:00:00 failed write the XML file', 'EIO'],
+      ...['10:00:00 left write the XML file', 'rm failed'],
+      '10:00:00 undone create the overlay',
+      '10:00:00 note the user\\u001b[2J came',
+      '',
+    ]);
+  });
+
   it('ends when the request was deleted meanwhile, and fails when it never was there', async () => {
     expect((await watch(storyOf({}, 'gone'))).watched.rest).toBe('gone');
     await expect(watch(storyOf('gone'))).rejects.toThrow('no request 12');
