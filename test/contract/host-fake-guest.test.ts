@@ -46,10 +46,15 @@ wherever('the guest of a fake world', () => {
     const session = await guests.waitFor(target, soon);
     expect((await session.run(['echo', 'here'])).stdout).toBe('here\n');
     expect((await host.run(['ping', '-c', '1', target.address])).exitCode).toBe(0);
+    await host.run(['bash', '-c', ': </dev/tcp/$0/22', target.address]);
+    await host.run(['nc', '-z', '-w', '1', target.address, '22']);
+    expect((await virsh('net-dhcp-leases', 'private', '--mac', MAC)).stdout).toContain(`${target.address}/24`);
     await virsh('destroy', NAME);
     await failure(session.run(['true']), 'GUEST_NO_ANSWER');
     await failure(guests.waitFor(target, soon), 'GUEST_NO_ANSWER');
     await failure(host.run(['ping', '-c', '1', target.address]), 'COMMAND_FAILED');
+    await failure(host.run(['bash', '-c', ': </dev/tcp/$0/22', target.address]), 'COMMAND_FAILED');
+    await failure(host.run(['nc', '-z', target.address, '22']), 'COMMAND_FAILED');
   });
 
   it('does not answer at an address that its network did not give it', async () => {

@@ -89,6 +89,7 @@ export class FakeGuests implements GuestConnector {
       options.signal?.throwIfAborted();
       const domain = this.#domainOf(target);
       const reached = domain === undefined ? 'nothing' : this.#reached(target.name, domain);
+      if (domain && reached !== 'nothing') this.#comeUp(target, domain);
       if (domain && reached === 'login') return this.#logIn(target, domain);
       if (performance.now() >= endsAt) {
         const { name, address } = target;
@@ -150,12 +151,22 @@ export class FakeGuests implements GuestConnector {
     }
     const known = this.#sessions.get(address);
     if (known && known.hostKey === hostKey && known.isAlive()) return known;
-    appendFileSync(this.#host.path('awake'), `${address} ${domain.name}\n`);
     const disk = this.#diskOf(domain);
     if (!existsSync(disk)) this.#install(disk);
     const session = new FakeSession(this.#host, target, domain, disk, hostKey, () => this.#behaviour(name));
     this.#sessions.set(address, session);
     return session;
+  }
+
+  /** The guest is on the network: it answers there and has its lease. */
+  #comeUp({ address }: GuestTarget, domain: FakeDomain): void {
+    const file = this.#host.path('awake');
+    const line = `${address} ${domain.name}\n`;
+    if (existsSync(file) && readFileSync(file, 'utf8').includes(line)) return;
+    appendFileSync(file, line);
+    const [network, mac] = [domain.networks[0] ?? '', domain.macs[0] ?? ''];
+    const isLeased = this.#host.dhcpHosts(network).some((host) => host.mac === mac);
+    if (isLeased) this.#host.addLease(network, { mac, ip: address });
   }
 
   /** What the image holds beside this machine's own files. */

@@ -90,14 +90,19 @@ list_domain() {
   esac
 }
 
-fact() { sed -n "s/^$1|//p" "$2" | head -n 1; }
+# Sets $fact to the first one of the kind $1 in the file $2; fails when there is none
+fact() {
+  while IFS='|' read -r kind fact; do [ "$kind" != "$1" ] || return 0; done <"$2"
+  fact=
+  return 1
+}
 
 verb_define() {
   lock
   [ -e "$opt_file" ] ||
     { complain "Failed to open file '$opt_file': No such file or directory"; return 1; }
   draft=$FAKE_WORLD/draft.$$
-  sed '1s/^<?xml[^>]*?>//' "$opt_file" | sed '1{/^$/d;}' >"$draft.xml"
+  sed '1{s/^<?xml[^>]*?>//;/^$/d;}' "$opt_file" >"$draft.xml"
   awk -f "$here/facts.awk" "$draft.xml" >"$draft"
   define_draft || { set -- $?; rm -f "$draft" "$draft.xml"; return "$1"; }
   say "Domain '$new_name' defined from $opt_file"
@@ -105,11 +110,14 @@ verb_define() {
 
 define_draft() {
   refused="Failed to define domain from $opt_file"
-  if grep -q '^broken$' "$draft"; then
+  if fact broken "$draft"; then
     complain "$refused" '(domain_definition):1: the document is not well-formed'
     return 1
   fi
-  new_name=$(fact name "$draft") new_uuid=$(fact uuid "$draft")
+  fact name "$draft" || true
+  new_name=$fact
+  fact uuid "$draft" || true
+  new_uuid=$fact
   case $new_name in
   '') complain "$refused" 'XML error: missing domain name'; return 1 ;;
   */* | .*) complain "$refused" "XML error: name $new_name cannot contain '/'"; return 1 ;;
@@ -175,9 +183,13 @@ verb_domid() { find_domain "$opt_domain" && printf '%s\n' "$id"; }
 verb_dominfo() {
   find_domain "$opt_domain" || return 1
   state_word "$state"
-  memory=$(fact memory "$dir/facts") cpus=$(fact vcpu "$dir/facts")
-  printf '%-15s %s\n' Id: "$id" Name: "$name" UUID: "$uuid" 'OS Type:' "$(fact os "$dir/facts")" State: "$state_word" \
-    'CPU(s):' "${cpus:-1}"
+  fact memory "$dir/facts" || true
+  memory=$fact
+  fact vcpu "$dir/facts" || fact=1
+  cpus=$fact
+  fact os "$dir/facts" || true
+  printf '%-15s %s\n' Id: "$id" Name: "$name" UUID: "$uuid" 'OS Type:' "$fact" State: "$state_word" \
+    'CPU(s):' "$cpus"
   [ "$id" = - ] || printf '%-15s %s\n' 'CPU time:' 0.3s
   printf '%-15s %s\n' 'Max memory:' "$memory KiB" 'Used memory:' "$memory KiB" \
     Persistent: "$(yes_if -f "$dir/config.xml")" Autostart: "$([ -f "$dir/autostart" ] && echo enable || echo disable)" \

@@ -52,6 +52,7 @@ comment { if (index($0, "-->")) comment = 0; next }
   if (depth == 3 && parent == "interface" && tag == "source") source = attribute("network") attribute("bridge")
   if (depth == 3 && parent == "interface" && tag == "mac") mac = attribute("address")
   if (depth == 3 && parent == "interface" && tag == "model") model = attribute("type")
+  if (depth == 3 && parent == "serial" && tag == "log") print "console|" attribute("file")
   if (!selfclosing) stack[++depth] = tag
 }
 END { if (!failed && (depth != 0 || !rooted)) print "broken" }

@@ -52,7 +52,7 @@ parse() {
     reset_option "$name"
   done
   for name in $valued; do reset_option "$name"; done
-  for name in $switches; do eval "flag_$(identifier "$name")="; done
+  for name in $switches; do identifier "$name"; eval "flag_$id_of="; done
   only_data=
   while [ $# -gt 0 ]; do
     if [ -z "$only_data" ]; then
@@ -66,31 +66,33 @@ parse() {
   done
   for name in $positional; do
     case $name in [\?\*]*) continue ;; esac
-    eval "[ -n \"\${has_$(identifier "$name")}\" ]" ||
+    identifier "$name"
+    eval "[ -n \"\$has_$id_of\" ]" ||
       { complain "command '$verb' requires <$name> option"; return 1; }
   done
 }
 
+# Sets $id_of: the name as a variable's, without a process for it
 identifier() {
-  case $1 in
-  *-*-*) printf %s "$1" | tr - _ ;;
-  *-*) printf %s "${1%%-*}_${1#*-}" ;;
-  *) printf %s "$1" ;;
-  esac
+  id_of=$1
+  while :; do
+    case $id_of in *-*) id_of=${id_of%%-*}_${id_of#*-} ;; *) return ;; esac
+  done
 }
 
-reset_option() { eval "opt_$(identifier "$1")= has_$(identifier "$1")="; }
+reset_option() { identifier "$1"; eval "opt_$id_of= has_$id_of="; }
 
 set_option() {
   value=$2
-  eval "opt_$(identifier "$1")=\$value has_$(identifier "$1")=1"
+  identifier "$1"
+  eval "opt_$id_of=\$value has_$id_of=1"
   case " $positional " in *" *$1 "*) words=$words$value$unit ;; esac
 }
 
 # --name, --name value or --name=value; sets $used to how many words that was
 parse_option() {
   name=${1#--} used=1
-  case " $switches " in *" $name "*) eval "flag_$(identifier "$name")=1"; return 0 ;; esac
+  case " $switches " in *" $name "*) identifier "$name"; eval "flag_$id_of=1"; return 0 ;; esac
   key=${name%%=*}
   case " $positional $valued " in
   *" $key "* | *" ?$key "* | *" *$key "*) ;;
@@ -110,7 +112,8 @@ take_data() {
   \**) set_option "${positional#\*}" "$1"; return 0 ;;
   esac
   for name in $left; do
-    eval "[ -n \"\${has_$(identifier "$name")}\" ]" && continue
+    identifier "$name"
+    eval "[ -n \"\$has_$id_of\" ]" && continue
     set_option "$name" "$1"
     return 0
   done

@@ -23,6 +23,7 @@ verb_start() {
   check_devices || { complain "Failed to start domain '$name'" "$why"; set_state 5 6 - failed; return 1; }
   sed "/<domain /{s/<domain \\([^>]*\\)>/<domain \\1 id='$next'>/;:rest;n;b rest;}" "$dir/config.xml" >"$dir/live.xml"
   printf 'start\n' >>"$dir/boots"
+  ! fact console "$dir/facts" || printf 'a guest of the fake world boots\n' >>"$fact"
   if [ -f "$dir/managed-save" ]; then rm -f "$dir/managed-save"; set_state 1 3 "$next" restored
   elif [ -n "$flag_paused" ]; then set_state 3 11 "$next" 'starting up'
   else set_state 1 1 "$next" booted; fi
