@@ -39,7 +39,7 @@ export async function callHook<T>(
   const stopped = rejectWhenStopped(stop, limits.graceMs ?? DEFAULT_GRACE_MS);
   try {
     const syncLimitMs = Math.min(SYNC_LIMIT_MS, limits.hookTimeoutMs);
-    const work = confine(describeHook(loaded, hook), syncLimitMs, () => call(stop));
+    const work = confine(loaded.file, syncLimitMs, () => call(stop));
     return await Promise.race([work, stopped.promise]);
   } catch (thrown) {
     if (stop.aborted) throw stop.reason;
@@ -56,7 +56,7 @@ export async function callHook<T>(
  */
 export function callSyncHook<T>(loaded: AnyPlugin, hook: string, limits: HookLimits, call: () => T): T {
   try {
-    return confine(describeHook(loaded, hook), Math.min(SYNC_LIMIT_MS, limits.hookTimeoutMs), call);
+    return confine(loaded.file, Math.min(SYNC_LIMIT_MS, limits.hookTimeoutMs), call);
   } catch (thrown) {
     throw blamePlugin(loaded, hook, thrown);
   }

@@ -5,11 +5,12 @@
  * (file-trust.ts decides whom we trust).
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import path from 'node:path';
 import vm from 'node:vm';
 
 interface Confined {
-  /** For messages: which plugin, which file. */
-  readonly who: string;
+  /** The plugin's file. */
+  readonly file: string;
   settled: boolean;
 }
 
@@ -30,18 +31,19 @@ export class SyncLimitError extends Error {
 /**
  * Calls a plugin's function; its synchronous part is cut off after the limit, even in an endless loop.
  * `process.exit` inside it, or in what it set going, does not end the daemon: it throws.
- * @param who named in messages
+ * @param file the plugin's
  * @throws SyncLimitError; what the work throws
  */
-export function confine<T>(who: string, limitMs: number, work: () => T): T {
+export function confine<T>(file: string, limitMs: number, work: () => T): T {
   guardProcessExit();
-  const context: Confined = { who, settled: false };
-  const result = confined.run(context, () => runWithin(limitMs, work));
-  if (isThenable(result)) {
-    const settle = () => void (context.settled = true);
-    result.then(settle, settle);
-  } else {
-    context.settled = true;
+  const context: Confined = { file, settled: false };
+  const settle = () => void (context.settled = true);
+  let result: T | undefined;
+  try {
+    result = confined.run(context, () => runWithin(limitMs, work));
+  } finally {
+    if (isThenable(result)) result.then(settle, settle);
+    else settle();
   }
   return result;
 }
@@ -82,9 +84,18 @@ function guardProcessExit(): void {
     target[name] = (...args: unknown[]) => {
       const plugin = confined.getStore();
       if (plugin === undefined) return original(...args);
-      // After the call came back there is nobody to throw to: a timer of the plugin is simply not obeyed.
-      if (plugin.settled) return undefined;
+      // After the call came back there is nobody to throw to: a timer of the plugin is simply not obeyed. The daemon
+      // itself may be called from what a plugin set going (a connection that it opened first), and may exit.
+      if (plugin.settled) return calledBy(plugin) ? undefined : original(...args);
       throw new Error(`called process.${name}, which would end the daemon`);
     };
   }
+}
+
+function calledBy({ file }: Confined): boolean {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 100;
+  const stack = new Error().stack ?? '';
+  Error.stackTraceLimit = stackTraceLimit;
+  return stack.includes(path.dirname(file) + path.sep);
 }

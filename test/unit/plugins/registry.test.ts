@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fs from 'node:fs';
 import { ProvisiondError } from '../../../lib/errors';
-import type { HostFactsForDriver } from '../../../lib/plugins/api';
+import type { DriverContext, HostFactsForDriver } from '../../../lib/plugins/api';
 import { PluginRegistry } from '../../../lib/plugins/registry';
 import { MemoryLog } from '../../fixtures/memory-log';
 import { TestFolder, driverText } from '../../fixtures/plugin-folder';
@@ -62,6 +62,18 @@ describe('choosing a driver for a host', () => {
     folder.write('good.js', driverText('good'));
     expect(await choose()).toBe('good');
   }, 10_000);
+
+  it('goes on when a hook ends the process, at once or later', async () => {
+    folder.write(
+      'ends.js',
+      driverText('ends', `preDefine: () => { setTimeout(() => process.exit(8), 5); process.exit(9); }`),
+    );
+    const driver = await registry.chooseDriver(host(), null);
+    const context = { log: new MemoryLog(), signal: new AbortController().signal } as unknown as DriverContext;
+    const cause = { message: 'called process.exit, which would end the daemon' };
+    await expect(driver.preDefine!(context)).rejects.toMatchObject({ code: 'PLUGIN_FAILED', cause });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  });
 
   it('takes no answer of a host that cannot be asked for a no', async () => {
     probing('asks', `return host.host.run();`);
