@@ -21,8 +21,8 @@ export interface GuestSession extends Host {
 export interface GuestConnector {
   /**
    * Tries (a fresh socket every few ms) until a log-in works.
-   * @throws GUEST_NO_ANSWER with `details.reached`: `nothing`, `port` (open, but no ssh log-in in time);
-   *   GUEST_LOGIN_REFUSED; GUEST_KEY_CHANGED
+   * @throws GUEST_NO_ANSWER with `details.reached`: `nothing`, `port` (open, but mute), `banner` (speaks ssh), `login`
+   *   (asked for ours, not in time); GUEST_LOGIN_REFUSED (for some seconds on end); GUEST_KEY_CHANGED
    */
   waitFor(target: GuestTarget, options: { timeoutMs: number; signal?: AbortSignal }): Promise<GuestSession>;
   /** Drops the connection to a guest that is about to be stopped or replaced. */
