@@ -80,7 +80,8 @@ export async function removeDomains(
       files: before.files.filter((file) => !files.has(file)),
     }),
   );
-  computer.log.info(`removed ${names.join(', ')}`);
+  const kept = domains.flatMap(({ disks }) => disks).filter((file) => !files.has(file));
+  computer.log.info(`removed ${names.join(', ')}`, kept.length > 0 ? { disksKept: kept } : {});
 }
 
 /** The computer's disks that those domains use, what stands beside them, and all its XML files. */
@@ -136,5 +137,20 @@ export function ownDomainNamed(computer: HostedComputer, look: HostLook, name: s
   throw new ProvisiondError(
     'DOMAIN_NOT_OURS',
     `domain ${name} on host ${computer.host.name} does not belong to computer ${computer.names.shortName}`,
+  );
+}
+
+/**
+ * Nothing of others may stand where a load puts its domain and its disk.
+ * @throws DOMAIN_NOT_OURS
+ */
+export function refuseStrangers(computer: HostedComputer, look: HostLook): void {
+  const { domain, overlay } = computer.names;
+  ownDomainNamed(computer, look, domain);
+  const stranger = look.domains.find((seen) => !seen.own && seen.disks.includes(overlay));
+  if (!stranger) return;
+  throw new ProvisiondError(
+    'DOMAIN_NOT_OURS',
+    `domain ${stranger.name} on host ${computer.host.name} uses ${overlay}, the disk of computer ${computer.names.shortName}`,
   );
 }

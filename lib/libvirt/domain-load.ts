@@ -1,14 +1,15 @@
 /** What the steps of a load do and ask (load-steps.ts), for one reservation's computer. */
 import type { DomainXml, HypervisorDriver } from '../plugins/api';
 import { ProvisiondError } from '../errors';
-import { ownDomainNamed, removeDomains } from './delete-domain';
+import { refuseStrangers, removeDomains } from './delete-domain';
 import { hasAddress, releaseAddress, reserveAddress } from './dhcp';
+import { isDiskFull } from '../images/qemu-img';
 import { checkDiskFormat, defaultDomainXml, driverContext } from './generate-domain';
 import { hostFacts } from './host-facts';
 import type { HostedComputer } from './hosted-computer';
 import type { HostLook, SeenDomain } from './look';
 import { resolveNetworks } from './networks';
-import { requireDomain, startDomain, stopDomain } from './power';
+import { isUp, requireDomain, startDomain, stopDomain } from './power';
 import { virshError } from './virsh';
 import { buildXml } from './xml';
 
@@ -40,7 +41,7 @@ export class DomainLoad {
     checkDiskFormat(this.computer, driver);
     const look = await this.computer.view.current();
     resolveNetworks(this.computer, look);
-    ownDomainNamed(this.computer, look, this.computer.names.domain);
+    refuseStrangers(this.computer, look);
     this.xml = null;
   }
 
@@ -124,7 +125,8 @@ export class DomainLoad {
         const args = [names.xml, `${names.xml}.${identity.loadId}.part`, Buffer.byteLength(content)];
         const result = await this.computer.runScript(WRITE_FILE, args, { stdin: content });
         if (result.exitCode === 0) return;
-        throw virshError('COMMAND_FAILED', `writing ${names.xml} on host ${host.name}`, result);
+        const code = isDiskFull(result.stderr) ? 'HOST_DISK_FULL' : 'COMMAND_FAILED';
+        throw virshError(code, `writing ${names.xml} on host ${host.name}`, result);
       },
       (look) => ({ ...look, files: [...new Set([...look.files, names.xml])] }),
     );
@@ -169,7 +171,8 @@ export class DomainLoad {
   }
 
   async isRunning(): Promise<boolean> {
-    return this.ownIn(await this.computer.view.current())?.state === 'running';
+    const own = this.ownIn(await this.computer.view.current());
+    return own !== null && isUp(own);
   }
 
   async powerOn(): Promise<void> {

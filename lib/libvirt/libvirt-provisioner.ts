@@ -11,11 +11,10 @@ import { DomainLoad } from './domain-load';
 import { forgetHostFacts, hostFacts } from './host-facts';
 import { HostedComputer, type ProvisionerParts } from './hosted-computer';
 import type { SeenDomain } from './look';
-import { powerStatusOf, requireDomain, resetDomain, startDomain, stopDomain } from './power';
+import { isUp, powerStatusOf, requireDomain, resetDomain, startDomain, stopDomain } from './power';
 import type { DomainSight, GuestDiagnosis, Provisioner, SnapshotInfo } from './provisioner';
 import { createSnapshot, deleteSnapshot, listSnapshots } from './snapshots';
-import { parseDomainIds, parseDomainStates, virshError } from './virsh';
-import { drawMark, splitSections } from './sections';
+import { parseDomainTable, virshError } from './virsh';
 import { parseXml } from './xml';
 
 /** Where drivers come from: the plugin registry. */
@@ -81,8 +80,8 @@ export class LibvirtProvisioner implements Provisioner {
     const { domain, uuid } = this.computer.names;
     const byPreference = [
       own.find((seen) => seen.uuid === uuid),
-      own.find((seen) => seen.state === 'running' && seen.name === domain),
-      own.find((seen) => seen.state === 'running'),
+      own.find((seen) => isUp(seen) && seen.name === domain),
+      own.find(isUp),
       own.find((seen) => seen.name === domain),
       own.find((seen) => seen.identity?.imageRevisionId === this.identity.imageRevisionId),
     ];
@@ -95,7 +94,7 @@ export class LibvirtProvisioner implements Provisioner {
   async nodeStatus(guest: GuestStatus | null): Promise<NodeStatus> {
     const domain = await this.activeDomain();
     const { revisionId } = this.reservation.image;
-    if (domain?.state !== 'running') return 'RELOAD';
+    if (!domain || !isUp(domain)) return 'RELOAD';
     if (domain.identity !== null && domain.identity.imageRevisionId !== revisionId) return 'RELOAD';
     if (guest === null || guest.tainted || guest.imageRevisionId !== revisionId) return 'RELOAD';
     return guest.postLoadDone ? 'READY' : 'POST_LOAD';
@@ -174,21 +173,9 @@ export class LibvirtProvisioner implements Provisioner {
   }
 
   async getDomainInfo(): Promise<ReadonlyMap<string, { id?: number; state: string }>> {
-    const mark = drawMark();
-    const statements = `echo '\n@@${mark} ids\n'; list --all --id --name; echo '\n@@${mark} states\n'; domstats --state`;
-    const result = await this.computer.run(['virsh', '-q', statements], { expect: 'any' });
-    if (result.exitCode !== 0) {
-      throw virshError('LIBVIRT_FAILED', `listing the domains of host ${this.computer.host.name}`, result);
-    }
-    const sections = splitSections(result.stdout, mark);
-    const ids = parseDomainIds(sections.get('ids') ?? []);
-    const states = parseDomainStates(sections.get('states') ?? []);
-    return new Map(
-      [...states].map(([name, state]) => {
-        const id = ids.get(name);
-        return [name, id === undefined ? { state } : { id: Number(id), state }];
-      }),
-    );
+    const result = await this.computer.run(['virsh', '-q', 'list', '--all'], { expect: 'any' });
+    if (result.exitCode === 0) return parseDomainTable(result.stdout);
+    throw virshError('LIBVIRT_FAILED', `listing the domains of host ${this.computer.host.name}`, result);
   }
 
   // ------------------------------------------------------------------------------------------------ snapshots

@@ -9,7 +9,8 @@ import { SECTION } from './sections';
 
 /**
  * Domains are asked for in two goes: first all names, in one virsh with the networks; then XML and state of those that
- * may concern the computer: by name, or by our metadata in libvirt's own files, which finds renamed ones.
+ * may concern the computer: by name, or by our metadata or its disks in libvirt's own files, which finds renamed ones.
+ * `domstate` and `dumpxml` of each in one virsh: libxl has no `domstats`.
  */
 export const LOOK = `
 set -u
@@ -36,24 +37,23 @@ candidates=$(
   printf '%s\\n' "$lists" | sed "1,/^@@$mark domains\\$/d" | while read -r uuid name; do
     case $name in "$short" | "$short"[:_]* | "$computer" | "$computer"[:_]*) printf '%s\\n' "$uuid" ;; esac
   done
-  grep -ls "computerId=\\"$computer\\"" /etc/libvirt/*/*.xml 2>/dev/null | while IFS= read -r file; do
+  grep -ls -e "computerId=\\"$computer\\"" -e "$disks/\${short}_" /etc/libvirt/*/*.xml | while IFS= read -r file; do
     sed -n 's|^ *<uuid>\\([0-9a-f-]*\\)</uuid>.*|\\1|p' "$file" | head -n 1
   done
 )
-statements= states=
+statements=
 for uuid in $(printf '%s\\n' $candidates | sort -u); do
-  states="$states $uuid"
-  statements="$statements; echo '
+  statements="\${statements:+$statements; }echo '
+@@$mark state $uuid
+'; domstate $uuid; echo '
 @@$mark domain $uuid
 '; dumpxml $uuid"
 done
-[ -z "$states" ] || statements="domstats --state$states$statements"
 if printf '%s\\n' "$lists" | grep -Fxq -e "$network"; then
   statements="\${statements:+$statements; }echo '
 @@$mark private-network
 '; net-dumpxml $network"
 fi
-section states
 [ -z "$statements" ] || virsh -q "$statements" || true
 
 section bridges

@@ -14,7 +14,7 @@ import { LOOK } from './look-script';
 import { ownsDomain } from './ownership';
 import type { DomainSight } from './provisioner';
 import { drawMark, splitSections } from './sections';
-import { complaints, parseDomainNames, parseDomainStates, parseNames, virshError } from './virsh';
+import { complaints, parseDomainNames, parseNames, virshError } from './virsh';
 import { childrenOf, firstOf, parseXml } from './xml';
 
 /** A domain that may concern the computer. */
@@ -110,13 +110,13 @@ function readLook(computer: HostedComputer, sections: Map<string, string[]>): Ho
 }
 
 function readDomains(computer: HostedComputer, sections: Map<string, string[]>): SeenDomain[] {
-  const states = parseDomainStates(sections.get('states') ?? []);
   const saved = new Set(parseNames(sections.get('managed-save') ?? []));
   const persistent = new Set(parseNames(sections.get('persistent') ?? []));
+  const stateOf = (uuid: string) => parseNames(sections.get(`state ${uuid}`) ?? [])[0] ?? 'no state';
   return [...sections.keys()].flatMap((section) => {
     const uuid = /^domain (\S+)$/.exec(section)?.[1];
     const text = uuid === undefined ? '' : sections.get(section)!.join('\n').trim();
-    return text === '' ? [] : [readDomain(computer, uuid!, text, { states, saved, persistent })];
+    return text === '' ? [] : [readDomain(computer, uuid!, text, { state: stateOf(uuid!), saved, persistent })];
   });
 }
 
@@ -124,7 +124,7 @@ function readDomain(
   computer: HostedComputer,
   uuid: string,
   text: string,
-  known: { states: ReadonlyMap<string, string>; saved: ReadonlySet<string>; persistent: ReadonlySet<string> },
+  known: { state: string; saved: ReadonlySet<string>; persistent: ReadonlySet<string> },
 ): SeenDomain {
   const { domain } = parseXml(text, `the XML of domain ${uuid} on host ${computer.host.name}`);
   const name = firstOf(domain, 'name')?._ ?? '';
@@ -133,7 +133,7 @@ function readDomain(
   return {
     name,
     uuid,
-    state: known.states.get(name) ?? 'no state',
+    state: known.state,
     persistent: known.persistent.has(uuid),
     hasManagedSave: known.saved.has(uuid),
     identity,

@@ -5,6 +5,11 @@ import type { HostedComputer } from './hosted-computer';
 import type { DomainSight } from './provisioner';
 import { virshError } from './virsh';
 
+/** Runs, waiting for something to do or not: Xen calls an idle guest blocked. */
+export function isUp({ state }: DomainSight): boolean {
+  return state === 'running' || state === 'idle';
+}
+
 /** `power_status` of VCL's libvirt module, from virsh's word for the state. */
 export function powerStatusOf({ state, hasManagedSave }: DomainSight): PowerStatus {
   switch (state) {
@@ -25,7 +30,8 @@ export function powerStatusOf({ state, hasManagedSave }: DomainSight): PowerStat
 
 /**
  * `$1` UUID. Starts a domain that is off, with autostart as VCL sets it; wakes one that is paused; a crashed one is
- * ended first. What counts is that it runs in the end.
+ * ended first. What counts is that it runs in the end. libxl says "shut off" before it is done, and then that the
+ * domain is already active: that is tried again.
  */
 const START = `
 set -u
@@ -35,10 +41,13 @@ paused*) exec virsh -q resume "$1" ;;
 pmsuspended*) exec virsh -q dompmwakeup "$1" ;;
 crashed*) virsh -q destroy "$1" ;;
 esac
-virsh -q "autostart $1; start $1" && exit 0
-failed=$?
-case $(virsh -q domstate "$1") in running*) exit 0 ;; esac
-exit $failed
+for attempt in 1 2 3; do
+  said=$(virsh -q "autostart $1; start $1" 2>&1 >/dev/null) && exit 0
+  case $(virsh -q domstate "$1") in running* | idle*) exit 0 ;; esac
+  case $said in *'already active'*) sleep 1 ;; *) break ;; esac
+done
+printf '%s\\n' "$said" >&2
+exit 1
 `;
 
 const STOP = `
@@ -80,6 +89,7 @@ export async function resetDomain(computer: HostedComputer, domain: DomainSight)
 async function setPower(computer: HostedComputer, { uuid }: DomainSight, state: string, work: () => Promise<void>) {
   await computer.view.change(work, (look) => ({
     ...look,
+    files: [...new Set([...look.files, computer.names.consoleLog])],
     domains: look.domains.map((seen) => (seen.uuid === uuid ? { ...seen, state } : seen)),
   }));
 }

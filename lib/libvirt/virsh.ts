@@ -18,29 +18,22 @@ export function parseDomainNames(lines: readonly string[]): Map<string, string> 
   return uuids;
 }
 
-/** virDomainState of libvirt, in virsh's words. */
-const STATES = ['no state', 'running', 'idle', 'paused', 'in shutdown', 'shut off', 'crashed', 'pmsuspended'];
-
-/** `domstats --state`: name → state in virsh's words. */
-export function parseDomainStates(lines: readonly string[]): Map<string, string> {
-  const states = new Map<string, string>();
-  let name: string | undefined;
-  for (const line of lines) {
-    name = /^Domain: '(.*)'$/.exec(line)?.[1] ?? name;
-    const state = /^\s+state\.state=(\d+)$/.exec(line)?.[1];
-    if (name !== undefined && state !== undefined) states.set(name, STATES[Number(state)] ?? 'no state');
+/**
+ * Rows of the table of `list --all`: name → id (while active) and state. The state is looked for at the end of the row,
+ * because names may hold blanks.
+ */
+export function parseDomainTable(text: string): Map<string, { id?: number; state: string }> {
+  const domains = new Map<string, { id?: number; state: string }>();
+  for (const line of text.split('\n')) {
+    const found =
+      /^ (-|\d+) {3,}(\S.*?) {3,}(no state|running|idle|paused|in shutdown|shut off|crashed|pmsuspended)\s*$/.exec(
+        line,
+      );
+    if (!found) continue;
+    const state = found[3]!;
+    domains.set(found[2]!, found[1] === '-' ? { state } : { id: Number(found[1]), state });
   }
-  return states;
-}
-
-/** `<id> <name>` lines of `list --all --id --name`; domains that are off have no id. */
-export function parseDomainIds(lines: readonly string[]): Map<string, string | undefined> {
-  const ids = new Map<string, string | undefined>();
-  for (const line of lines) {
-    const found = /^(-|\d+) (.+)$/.exec(line);
-    if (found) ids.set(found[2]!, found[1] === '-' ? undefined : found[1]);
-  }
-  return ids;
+  return domains;
 }
 
 /** One name a line. */

@@ -212,6 +212,18 @@ describe('what does not belong to the computer', () => {
     for (const name of files('vms')) rmSync(path.join(folder, 'vms', name));
   });
 
+  it('stops a load when it uses the disk that the load would make', async () => {
+    const disk = path.join(folder, 'vms', 'vm1_12-v2.qcow2');
+    writeFileSync(disk, 'somebody else’s data');
+    define('stranger', disk);
+    const outcome = await load(provisioner({}));
+    expect(outcome).toMatchObject({ kind: 'failed', error: { code: 'DOMAIN_NOT_OURS' } });
+    await expect(provisioner({}).unload()).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(readFileSync(disk, 'utf8')).toBe('somebody else’s data');
+    virsh('undefine', 'stranger');
+    rmSync(disk);
+  });
+
   it('stops a load when it has the name of the domain', async () => {
     define('vm1_TinyLinux_12-v2', '/var/lib/somewhere/else.qcow2');
     const outcome = await load(provisioner({}));

@@ -1,9 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import {
   complaints,
-  parseDomainIds,
   parseDomainNames,
-  parseDomainStates,
+  parseDomainTable,
   parseLease,
   parseSnapshots,
   virshError,
@@ -13,20 +12,15 @@ describe('what virsh prints', () => {
   it('names domains with blanks and quotes in their names', () => {
     const lines = ['', '78bffbfe-53a2-4f8c-a6df-7b6d7f83b1ec my old "vm"', 'no uuid at all'];
     expect(parseDomainNames(lines)).toEqual(new Map([['my old "vm"', '78bffbfe-53a2-4f8c-a6df-7b6d7f83b1ec']]));
-    expect(parseDomainIds(['3 vm1', '- vm 2'])).toEqual(
-      new Map([
-        ['vm1', '3'],
-        ['vm 2', undefined],
-      ]),
-    );
   });
 
-  it('tells the states of domains by number', () => {
-    const lines = ["Domain: 'vm1'", '  state.state=1', '  state.reason=1', '', "Domain: 'vm2'", '  state.state=5'];
-    expect(parseDomainStates(lines)).toEqual(
+  it('tells domains with id and state, whatever their names are', () => {
+    const text = ' 3   vm1              running\n -   my old   vm 2   shut off\n -   running  x      crashed\n\n';
+    expect(parseDomainTable(text)).toEqual(
       new Map([
-        ['vm1', 'running'],
-        ['vm2', 'shut off'],
+        ['vm1', { id: 3, state: 'running' }],
+        ['my old   vm 2', { state: 'shut off' }],
+        ['running  x', { state: 'crashed' }],
       ]),
     );
   });
