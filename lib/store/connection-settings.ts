@@ -35,7 +35,7 @@ export function connectionSettings(url: string): ConnectionSettings {
 
 function sqliteSettings(filename: string): ConnectionSettings {
   if (filename === '') throw new ProvisiondError('CONFIG_INVALID', 'the database sqlite: has no path');
-  if (filename !== ':memory:') fs.mkdirSync(path.dirname(path.resolve(filename)), { recursive: true });
+  if (filename !== ':memory:') makeFolder(path.dirname(path.resolve(filename)));
   return {
     dialect: SQLITE,
     label: `sqlite:${filename}`,
@@ -50,6 +50,14 @@ function sqliteSettings(filename: string): ConnectionSettings {
       pool: { min: 1, max: 1, afterCreate: prepareSqlite },
     },
   };
+}
+
+function makeFolder(folder: string): void {
+  try {
+    fs.mkdirSync(folder, { recursive: true });
+  } catch (cause) {
+    throw new ProvisiondError('DATABASE_UNAVAILABLE', `the folder ${folder} of the database cannot be made`, { cause });
+  }
 }
 
 function prepareSqlite(connection: { pragma(text: string): unknown }, done: (error: unknown, c: unknown) => void) {

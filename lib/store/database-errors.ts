@@ -36,13 +36,22 @@ const UNREACHABLE = new Set([
   'SQLITE_BUSY',
 ]);
 
+interface DriverError {
+  readonly code?: unknown;
+  readonly name?: string;
+  readonly message?: string;
+  readonly sqlMessage?: string;
+}
+
+/** Told by its shape: errors of native code are not `instanceof Error` in every context. */
+const asDriverError = (error: unknown): DriverError => (typeof error === 'object' && error !== null ? error : {});
+
 /** The code of an error of a driver; knex's own time limit has only a name, a connection closed under way only a text. */
-function codeOf(error: unknown): string {
-  if (!(error instanceof Error)) return '';
-  const { code } = error as Error & { code?: unknown };
-  if (typeof code === 'string') return code;
+function codeOf(thrown: unknown): string {
+  const error = asDriverError(thrown);
+  if (typeof error.code === 'string') return error.code;
   if (error.name === 'KnexTimeoutError') return 'ETIMEDOUT';
-  if (/connection is in closed state|aborted|Unable to acquire a connection/i.test(error.message)) {
+  if (/connection is in closed state|aborted|Unable to acquire a connection/i.test(error.message ?? '')) {
     return 'PROTOCOL_CONNECTION_LOST';
   }
   return '';
@@ -60,7 +69,7 @@ export const isDuplicate = (error: unknown): boolean =>
 export function asDatabaseError(error: unknown, label: string): ProvisiondError {
   if (error instanceof ProvisiondError) return error;
   const code = codeOf(error);
-  const { message, sqlMessage } = error as Error & { sqlMessage?: string };
+  const { message = String(error), sqlMessage } = asDriverError(error);
   // The drivers' message stands behind the statement that knex puts before it.
   const cause = new Error(`${sqlMessage ?? message.slice(message.lastIndexOf(' - ') + 1)}${code ? ` (${code})` : ''}`);
   if (UNREACHABLE.has(code) || TRANSIENT.has(code)) {

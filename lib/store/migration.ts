@@ -56,25 +56,41 @@ async function schemaState(db: Database): Promise<SchemaState> {
 }
 
 async function migrate(db: Database): Promise<string[]> {
-  const found = await readVersion(db);
-  if (found && found.version > NEWEST) {
-    const message = `the tables in ${db.label} have version ${found.version}, this provisiond knows ${NEWEST}`;
-    throw new ProvisiondError('SCHEMA_NEWER', message);
-  }
-  return db.transaction(async (tx) => {
-    await suspendForeignKeys(tx, true);
-    try {
-      return await upgrade(tx, found);
-    } finally {
-      await suspendForeignKeys(tx, false);
-    }
+  return alone(db, () =>
+    db.transaction(async (tx) => {
+      const found = await readVersion(tx);
+      if (found && found.version > NEWEST) {
+        const message = `the tables in ${db.label} have version ${found.version}, this provisiond knows ${NEWEST}`;
+        throw new ProvisiondError('SCHEMA_NEWER', message);
+      }
+      await suspendForeignKeys(tx, true);
+      try {
+        return await upgrade(tx, found);
+      } finally {
+        await suspendForeignKeys(tx, false);
+      }
+    }),
+  );
+}
+
+/**
+ * Keeps two from migrating at once. On MySQL every CREATE commits, so the lock (row 0) is held by a connection beside
+ * the one that works; on SQLite the transaction itself is the lock.
+ */
+async function alone<T>(db: Database, work: () => Promise<T>): Promise<T> {
+  if (db.dialect.name === 'sqlite') return work();
+  await createTables(db, [SCHEMA_VERSION_TABLE]);
+  await db.change("insert ignore into provisiond_schema (id, version, vcl) values (0, 0, 'lock')");
+  return db.transaction(async (lock) => {
+    await lock.one('select id from provisiond_schema where id = 0 for update');
+    return work();
   });
 }
 
 async function upgrade(tx: Queryable, found: Version | undefined): Promise<string[]> {
   const done: string[] = [];
   const present = found ?? { version: 0, vcl: (await hasTable(tx, 'request')) ? 'theirs' : 'begun' };
-  if (!found) await createTables(tx, [SCHEMA_VERSION_TABLE]);
+  await createTables(tx, [SCHEMA_VERSION_TABLE]);
   await writeVersion(tx, present);
   if (present.vcl === 'begun') {
     await createTables(tx, VCL_TABLES);
@@ -91,7 +107,7 @@ async function upgrade(tx: Queryable, found: Version | undefined): Promise<strin
   return done;
 }
 
-async function readVersion(db: Database): Promise<Version | undefined> {
+async function readVersion(db: Queryable): Promise<Version | undefined> {
   if (!(await hasTable(db, SCHEMA_VERSION_TABLE.name))) return undefined;
   return db.one<Version>('select version, vcl from provisiond_schema where id = 1');
 }

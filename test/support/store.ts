@@ -160,13 +160,16 @@ let sharedServer: MariadbServer | undefined;
  */
 export function describeOnBoth(title: string, suite: (current: () => TestStore, dialect: StoreDialect) => void): void {
   describe.each(['sqlite', 'mysql'] as const)(`${title} on %s`, (dialect) => {
-    let store: TestStore;
+    let store: TestStore | undefined;
     beforeEach(async () => {
       if (dialect === 'mysql') sharedServer ??= MariadbServer.start();
       store = await openTestStore(dialect, sharedServer);
     }, 60_000);
-    afterEach(() => store.close());
-    suite(() => store, dialect);
+    afterEach(async () => {
+      await store?.close();
+      store = undefined;
+    });
+    suite(() => store!, dialect);
   });
   afterAll(() => {
     sharedServer?.stop();

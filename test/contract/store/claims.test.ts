@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
-import { describeOnBoth, type TestStore } from '../../support/store';
+import { describeOnBoth, openTestStore, type TestStore } from '../../support/store';
 
 const stateOf = (t: TestStore, requestId: number) =>
   t.db.one<{ stateid: number; laststateid: number }>('select stateid, laststateid from request where id = ?', [
@@ -186,13 +186,12 @@ describe('processes', () => {
   it('race for claims through one SQLite file without losing or doubling any', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'race-'));
     try {
-      const { openTestStore } = await import('../../support/store');
       const t = await openTestStore('sqlite');
       const ids: number[] = [];
       for (let index = 0; index < 12; index++) ids.push(await plainRequest(t));
       const script = path.join(folder, 'race.ts');
       writeFileSync(script, RACER);
-      const register = path.join(__dirname, '../../support/register-swc.js');
+      const register = path.join(__dirname, '../../lab/register-swc.js');
       const racers = await Promise.all(
         [1, 2, 3].map(() =>
           promisify(execFile)(process.execPath, ['-r', register, script, t.url, JSON.stringify(t.lease)]),
