@@ -78,5 +78,10 @@ export function asDatabaseError(error: unknown, label: string): ProvisiondError 
   if (code === 'ER_NO_SUCH_TABLE' || /no such table/.test(message)) {
     return new ProvisiondError('SCHEMA_MISSING', `the database ${label} lacks a table`, { cause });
   }
+  // VCL's own tables are latin1.
+  if (/^ER_CANT_AGGREGATE/.test(code)) {
+    const text = `a text has characters that the tables in ${label} cannot hold`;
+    return new ProvisiondError('REQUEST_INVALID', text, { cause });
+  }
   return new ProvisiondError('DATABASE_FAILED', `a statement failed in the database ${label}`, { cause });
 }

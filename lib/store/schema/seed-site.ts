@@ -186,10 +186,10 @@ export const SITE_SEEDS: readonly Seed[] = [
       stages.map((stage, index) => [stage, stages[index + 1] ?? null, type]),
     ),
   ),
-  seed('connectmethod', 'id name description connecttext servicename', [
-    [1, 'SSH', 'Secure shell for Linux and Unix', SSH_TEXT, 'ext_sshd'],
-    [2, 'RDP', 'Remote desktop for Windows', RDP_TEXT, 'TermService'],
-    [3, 'iRAPP RDP', 'Remote desktop for OS X', RDP_TEXT, ''],
+  seed('connectmethod', 'id name description connecttext servicename startupscript', [
+    [1, 'SSH', 'Secure shell for Linux and Unix', SSH_TEXT, 'ext_sshd', '/etc/init.d/ext_sshd'],
+    [2, 'RDP', 'Remote desktop for Windows', RDP_TEXT, 'TermService', null],
+    [3, 'iRAPP RDP', 'Remote desktop for OS X', RDP_TEXT, '', null],
   ]),
   seed('connectmethodmap', 'connectmethodid OStypeid disabled autoprovisioned', [
     [1, 2, 0, 1],

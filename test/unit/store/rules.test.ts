@@ -129,6 +129,11 @@ describe('an error of the database', () => {
     expect(`${error.message} ${(error.cause as Error).message}`).not.toContain('canary');
   });
 
+  it('about characters that the tables of VCL cannot hold is the fault of who sent them', () => {
+    const driver = Object.assign(new Error('x'), { code: 'ER_CANT_AGGREGATE_2COLLATIONS' });
+    expect(asDatabaseError(driver, 'x').code).toBe('REQUEST_INVALID');
+  });
+
   it.each(['ECONNREFUSED', 'PROTOCOL_CONNECTION_LOST', 'ER_ACCESS_DENIED_ERROR', 'ER_BAD_DB_ERROR', 'SQLITE_BUSY'])(
     '%s means that there is none to talk to',
     (code) => {
