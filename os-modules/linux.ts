@@ -11,6 +11,7 @@ import { POST_LOAD } from './linux-scripts/post-load';
 import { RESERVE } from './linux-scripts/reserve';
 import {
   accountLines,
+  hostName,
   methodLines,
   openPorts,
   plainText,
@@ -42,8 +43,8 @@ const linux: OsModule = {
     const { image, computer } = context.reservation;
     const setHostname = image.setHostname ? 'yes' : 'no';
     const args = [
-      plainText(computer.shortName),
-      plainText(computer.hostname),
+      hostName(computer.shortName),
+      hostName(computer.hostname),
       setHostname,
       Math.round(Date.now() / 1000),
     ];

@@ -17,6 +17,10 @@
  * `grantAccess`, `postReserve`, `isUserConnected` (repeatedly), `postInitialConnection`; at the end either
  * `sanitize` (the machine is handed out again) or `postReservation` (it is reloaded). `reboot` on demand. Every stage
  * is optional and MUST be safe to repeat from its beginning.
+ *
+ * ERRORS: what a hook throws is blamed on the plugin, but errors of the verbs of its context pass as they are. A plugin
+ * that knows better whom its error concerns gives it a code of the catalogue in lib/errors.ts:
+ * `throw Object.assign(new Error('…'), { code: 'REQUEST_INVALID' })`.
  */
 import type { Host } from '../host/host';
 import type { Reservation } from '../model/reservation';

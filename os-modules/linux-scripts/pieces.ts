@@ -2,9 +2,9 @@
  * Pieces of shell that several stages use. POSIX sh for dash, bash and busybox ash; features are tested for, never
  * names of distributions.
  *
- * Rules for all text in this folder: it is constant, data comes as `$1 …` or on standard input; safe to run again from its
- * beginning wherever it was cut off; few processes, for each costs up to 40 ms on an emulated machine. And short: dropbear
- * takes no command line over 9000 bytes, and the whole script is one.
+ * Rules for all text in this folder: it is constant, data comes as `$1 …` or on standard input; safe to run again from
+ * its beginning wherever it was cut off; few processes, for each costs up to 40 ms on an emulated machine; short, for the
+ * guest's shell takes it byte by byte.
  */
 
 /** `fail`, `have`, and where the marks of the image are kept. */

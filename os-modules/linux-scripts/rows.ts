@@ -4,12 +4,19 @@ import type { GuestAccount, OsContext } from '../../lib/plugins/api';
 
 /** Names that every useradd takes and no shell, sudoers or sshd_config reads as anything else. */
 const LOGIN = /^(?!\d+$)[A-Za-z0-9_][A-Za-z0-9._-]{0,31}$/;
+const HOST_NAME = /^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$/;
 const SERVICE = /^[A-Za-z0-9@_.:-]{0,64}$/;
 const CONTROL = /\p{Cc}/u;
 
 /** An error whose code says that the row is to blame, not this module. */
 function invalid(message: string): Error {
   return Object.assign(new Error(message), { code: 'REQUEST_INVALID' });
+}
+
+/** @throws REQUEST_INVALID for what `hostname` or /etc/hosts would take for something else */
+export function hostName(name: string): string {
+  if (HOST_NAME.test(name)) return name;
+  throw invalid(`'${plainText(name)}' cannot be a host name: letters, digits, dots and hyphens`);
 }
 
 /** One line without control characters. */

@@ -86,6 +86,15 @@ const bob: GuestAccount = { login: 'bob.b', uid: null, password: 'other', sshPub
     expect(await guest.ask('hostname')).toBe('vm1');
   });
 
+  it.each(['-F/etc/shadow', 'a b', 'a\nb', ''])(
+    'refuses the host name %j, and blames the request',
+    async (shortName) => {
+      await expect(stages.postLoad(context({ computer: { shortName } }))).rejects.toMatchObject({
+        code: 'REQUEST_INVALID',
+      });
+    },
+  );
+
   it('runs the scripts of the image, tells of their failure, and takes no results from them', async () => {
     await guest.ask('mkdir -p /usr/local/vcl; echo "echo @@error spoofed; exit 3" > /usr/local/vcl/vcl_post_load');
     await stages.postLoad(context());
