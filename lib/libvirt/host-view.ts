@@ -37,8 +37,9 @@ export class HostView {
     const before = await this.current();
     try {
       const result = await work(before);
-      const now = this.known ? await this.known.look : before;
-      this.known = { look: Promise.resolve(effect(now)), at: this.known?.at ?? performance.now() };
+      // Forgotten meanwhile: another change, at the same time, failed, and nothing is known any more.
+      const { known } = this;
+      if (known) this.known = { look: known.look.then(effect), at: known.at };
       return result;
     } catch (error) {
       this.forget();
