@@ -1,6 +1,7 @@
 /** What database rows become before a script sees it. A web page wrote them: what is odd is refused, not repaired. */
-import type { ConnectMethod } from '../../lib/model/reservation';
 import type { GuestAccount, OsContext } from '../../lib/plugins/api';
+
+type ConnectMethod = OsContext['reservation']['connectMethods'][number];
 
 /** Names that every useradd takes and no shell, sudoers or sshd_config reads as anything else. */
 const LOGIN = /^(?!\d+$)[A-Za-z0-9_][A-Za-z0-9._-]{0,31}$/;
