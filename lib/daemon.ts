@@ -133,7 +133,7 @@ async function beActive(
   const heartbeat = schedule('heartbeat', '*/5 * * * * *', log, async () => {
     if (!(await keeper.beat(lease))) lost.abort(new Error('the lease was lost'));
   });
-  const refresh = schedule('timings', '*/30 * * * * *', log, () => poller.refreshTimings());
+  const refresh = schedule('refresh', '*/30 * * * * *', log, () => poller.refresh());
   try {
     await keeper.beat(lease);
     await poller.start();
@@ -154,26 +154,28 @@ function aborted(signal: AbortSignal): Promise<void> {
 function makeJob(parts: JobParts, { config, store, hosts, connector, registry, addSecret, slots }: Parts): Job {
   const { claim, reservation, watch, log, onEnd } = parts;
   const { signal } = watch;
-  const provisioner = new LibvirtProvisioner(
-    { reservation, loadId: claim.loadId, host: hostOf(reservation, hosts), settings: config, log, signal },
-    registry,
+  // Made when first asked for, so that rows which cannot be used fail the step that needs them.
+  const provisioner = once(
+    () =>
+      new LibvirtProvisioner(
+        { reservation, loadId: claim.loadId, host: hostOf(reservation, hosts), settings: config, log, signal },
+        registry,
+      ),
   );
+  // What a reservation began with stays, even when the file is changed meanwhile.
+  const osModule = once(() => registry.osModule(reservation.image.os.modulePackage));
   return {
     ...parts,
     signal,
     config,
     store,
-    provisioner,
-    guest: new GuestAccess(
-      reservation,
-      () => registry.osModule(reservation.image.os.modulePackage),
-      connector,
-      config,
-      log,
-      signal,
-    ),
+    get provisioner() {
+      return provisioner();
+    },
+    guest: new GuestAccess(reservation, osModule, connector, config, log, signal),
     addSecret,
     findings: {},
+    // A place is taken once a job, however often its steps are run again.
     takeLoadSlot: once(async () => {
       if (!reservation.host) return;
       onEnd(await hosts.loadSlots(reservation.host).acquire(signal));
@@ -182,10 +184,10 @@ function makeJob(parts: JobParts, { config, store, hosts, connector, registry, a
   };
 }
 
-/** A place is taken once a job, however often its steps are run again. */
-function once(take: () => Promise<void>): () => Promise<void> {
-  let taken: Promise<void> | undefined;
-  return () => (taken ??= take());
+/** A function that does its work the first time it is called, and gives the same answer ever after. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }
 
 /** The computer's host; for a computer without one, a host whose every command says so. */

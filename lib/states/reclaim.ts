@@ -42,8 +42,9 @@ async function fateOf(job: Job): Promise<Fate> {
   if (computer.state === 'maintenance' || computer.state === 'deleted' || host === null) return 'keep';
   const active = await job.provisioner.activeDomain();
   if (active === null) return 'unload';
+  // From the acknowledgement on the way in was open: a visit between two looks of ours would not have been noticed.
   const { lastState } = job.claim;
-  const wasUsed = lastState !== 'reserved' && lastState !== 'new';
+  const wasUsed = (lastState !== 'reserved' && lastState !== 'new') || job.reservation.remoteIp !== null;
   if (wasUsed) return afterUse(job);
   const guest = active.state === 'running' ? await job.guest.statusIfAnswering() : null;
   // Half loaded, or nobody knows what: nothing of it is worth keeping.

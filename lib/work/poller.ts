@@ -29,18 +29,23 @@ export class Poller {
     this.ready = new Promise((resolve) => (this.becomeReady = resolve));
   }
 
-  /** Reads VCL's timing variables, takes up what a predecessor left, then polls until stopped. */
+  /** Begins to poll, with what a predecessor left first. */
   async start(): Promise<void> {
-    await this.refreshTimings();
-    for (const claim of await this.store.adoptOrphans(this.lease, this.worker.inHand)) {
-      this.log.info('resuming what was interrupted', { request: claim.requestId, state: claim.state });
-      this.worker.start(claim, this.timings);
-    }
+    await this.refresh();
     this.schedule(0);
   }
 
-  async refreshTimings(): Promise<void> {
+  /**
+   * Reads VCL's timing variables again, and takes up every pending request of the node that is in nobody's hands: what
+   * a predecessor left, and claims whose answer was lost with a connection.
+   */
+  async refresh(): Promise<void> {
     this.timings = timingsFrom(await this.store.variables());
+    for (const claim of await this.store.adoptOrphans(this.lease, this.worker.inHand)) {
+      if (this.stopped || this.worker.has(claim.requestId)) continue;
+      this.log.info('resuming what was interrupted', { request: claim.requestId, state: claim.state });
+      this.worker.start(claim, this.timings);
+    }
   }
 
   /** Polls without waiting for the interval: something has just ended, and what follows it may be due. */
@@ -71,8 +76,11 @@ export class Poller {
     this.wanted = false;
     try {
       await this.look();
-      if (this.failures > 0) this.log.info('the database answers again');
-      this.failures = 0;
+      if (this.failures > 0) {
+        this.log.info('the database answers again');
+        this.failures = 0;
+        await this.refresh();
+      }
       this.becomeReady();
     } catch (error) {
       if (this.failures++ === 0) this.log.error('the database could not be asked; trying again', { error });

@@ -100,7 +100,6 @@ export class Worker {
     const narrator = new Narrator(this.store, claim, reservation, log);
     const releases: (() => void)[] = [];
     log.info(`working on '${claim.state}'`, { computer: reservation.computer.shortName, lastState: claim.lastState });
-    narrator.note('begin', `beginning to process, state is ${claim.state}`);
     try {
       const job = this.makeJob({
         claim,

@@ -11,7 +11,7 @@ import type { StateName } from '../../lib/model/states';
 import { eventually, Site, type SiteOptions } from '../support/site';
 
 let site: Site;
-afterEach(() => site?.close());
+afterEach(() => site?.close(), 60_000);
 
 interface Failure {
   readonly code: ErrorCode;
@@ -197,6 +197,7 @@ describe('a foreign domain', () => {
     await site.virsh('define', file);
     const requestId = await site.reserve({ computer: 'vm1' });
     await site.waitUntilReady(requestId);
+    await site.taint('192.168.121.11');
     await site.frontEnd.end(requestId);
     await site.waitForRequest(requestId, null, 30);
     expect(await site.domains()).toEqual([name]);
@@ -234,7 +235,8 @@ describe('a row', () => {
       const { id } = (await site.database('state').where({ name: state }).first<{ id: number }>())!;
       await site.database('request').where({ id: requestId }).update({ stateid: id });
       await eventually(async () => (await site.requestState(requestId)) === `maintenance/${state}`, 20);
-      expect(await site.failure(requestId)).toContain('NOT_YET');
+      const { timeline } = await site.frontEnd.show(requestId);
+      expect(timeline).toContainEqual(expect.objectContaining({ kind: 'failed', errorCode: 'NOT_YET' }));
       expect(await site.computerState('vm1')).toBe('maintenance');
     },
     90_000,

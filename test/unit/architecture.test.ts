@@ -11,7 +11,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   errors: [],
   steps: ['errors'],
   log: ['errors', 'config', 'redaction', 'log-line'],
-  redaction: [],
+  redaction: ['errors'],
   'log-line': ['errors', 'redaction'],
   config: ['errors', 'model'],
   host: ['errors', 'model', 'plugins/api', 'log', 'config'],
