@@ -38,6 +38,8 @@ export interface SshConnection {
   readonly client: Client;
   /** The key that the host showed. */
   readonly hostKey: string;
+  /** Ends it at once, whatever the other side does: ssh2's own `destroy` leaves a half-closed socket waiting for it. */
+  destroy(): void;
 }
 
 const KEEPALIVE_INTERVAL_MS = 5_000;
@@ -116,7 +118,8 @@ class Handshake {
       return await new Promise<SshConnection>((resolve, reject) => {
         this.#reject = reject;
         signal?.addEventListener('abort', onAbort, { once: true });
-        this.#client.once('ready', () => resolve({ client: this.#client, hostKey: this.hostKey }));
+        const destroy = () => void this.#socket.destroy();
+        this.#client.once('ready', () => resolve({ client: this.#client, hostKey: this.hostKey, destroy }));
         this.#client.once('error', (error) => reject(this.#explain(error, unusableKeys)));
         this.#client.once('close', () => reject(this.#explain(new Error('the connection was closed'), unusableKeys)));
         this.#client.once('handshake', () => this.#reach('login'));

@@ -28,6 +28,8 @@ export interface SshHostOptions extends SshAddress {
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 const DEFAULT_MAX_CHANNELS = 8;
+/** How long the other side may take to say goodbye: a guest that was powered off never does. */
+const CLOSE_TIMEOUT_MS = 1_000;
 const CHANNEL_RETRY_MS = 50;
 
 export class SshHost implements ClosableHost {
@@ -86,10 +88,10 @@ export class SshHost implements ClosableHost {
 
   /** Ends the connection that stands; the next command makes a new one. */
   async disconnect(): Promise<void> {
-    const client = this.#connection?.client;
-    if (!client) return;
-    const timer = setTimeout(() => client.destroy(), 1_000);
-    await new Promise<void>((resolve) => client.once('close', () => resolve()).end());
+    const connection = this.#connection;
+    if (!connection) return;
+    const timer = setTimeout(() => connection.destroy(), CLOSE_TIMEOUT_MS);
+    await new Promise<void>((resolve) => connection.client.once('close', () => resolve()).end());
     clearTimeout(timer);
   }
 
@@ -177,7 +179,7 @@ export class SshHost implements ClosableHost {
   #lose(connection: SshConnection): void {
     if (this.#connection !== connection) return;
     this.#connection = undefined;
-    connection.client.destroy();
+    connection.destroy();
     this.#onLost?.();
   }
 }

@@ -4,15 +4,21 @@ import type { GuestDiagnosis } from './provisioner';
 import { SECTION, drawMark, splitSections } from './sections';
 import { parseLease } from './virsh';
 
-/** `$1` mark `$2` UUID `$3` network or empty `$4` MAC `$5` address or empty `$6` console log. */
+/** `$1` mark `$2` UUID `$3` network or empty `$4` MAC `$5` address or empty `$6` console log `$7` domain. */
 const DIAGNOSE = `
 set -u
-mark=$1 uuid=$2 network=$3 mac=$4 address=$5 console=$6
+mark=$1 uuid=$2 network=$3 mac=$4 address=$5 console=$6 domain=$7
 ${SECTION}
 section state
 virsh -q domstate "$uuid" --reason 2>/dev/null
 section lease
-[ -z "$network" ] || virsh -q net-dhcp-leases "$network" --mac "$mac" 2>/dev/null
+lease=$([ -z "$network" ] || virsh -q net-dhcp-leases "$network" --mac "$mac" 2>/dev/null)
+printf '%s\\n' "$lease"
+section lease-seconds-left
+expiry=$(printf '%s\\n' "$lease" | sed -n 's/^ *\\([0-9-]* [0-9:]*\\) .*/\\1/p' | head -n 1)
+[ -z "$expiry" ] || echo $(($(date -d "$expiry" +%s) - $(date +%s)))
+section seconds-up
+pid=$(cat /run/libvirt/*/"$domain".pid 2>/dev/null) && ps -o etimes= -p "$pid"
 section ping
 [ -z "$address" ] || ! ping -c 1 -W 1 "$address" >/dev/null 2>&1 || echo yes
 section port
@@ -22,7 +28,9 @@ if [ -n "$address" ]; then
   fi
 fi
 section console
-tail -n 20 "$console" 2>/dev/null | tail -c 4000
+# What a panicking kernel says first says most; the last lines of others do.
+tail -n 200 "$console" 2>/dev/null | awk '/Kernel panic/ { panic = NR } { line[NR] = $0 }
+  END { first = panic ? panic : NR - 19; if (first < 1) first = 1; for (n = first; n <= NR && n < first + 20; n++) print line[n] }' | tail -c 4000
 exit 0
 `;
 
@@ -33,17 +41,26 @@ export async function diagnoseGuest(computer: HostedComputer, uuid: string): Pro
   const look = await computer.view.current();
   const network = look.networks.some(({ name }) => name === profile.privateNetwork) ? profile.privateNetwork : '';
   const address = reservation.computer.privateIp ?? '';
-  const args = [mark, uuid, network, computer.privateMac, address, names.consoleLog];
+  const args = [mark, uuid, network, computer.privateMac, address, names.consoleLog, names.domain];
   const result = await computer.runScript(DIAGNOSE, args);
   const sections = splitSections(result.stdout, mark);
   const part = (name: string) => (sections.get(name) ?? []).join('\n').trim();
   return {
     domainState: part('state') || 'gone',
-    dhcpLease: parseLease(`${part('lease')} `),
+    dhcpLease: isOld(part('lease-seconds-left'), part('seconds-up')) ? null : parseLease(`${part('lease')} `),
     answersPing: part('ping') === 'yes',
     sshPortOpen: part('port') === 'yes',
     consoleTail: printable(part('console')),
   };
+}
+
+/** What dnsmasq, and so libvirt, hands a lease out for. */
+const LEASE_SECONDS = 3600;
+
+/** A lease that an earlier guest of the same MAC took says nothing about this one. */
+function isOld(secondsLeft: string, secondsUp: string): boolean {
+  if (secondsLeft === '' || secondsUp === '') return false;
+  return Number(secondsLeft) < LEASE_SECONDS - Number(secondsUp) - 5;
 }
 
 /** Consoles are full of control sequences, and what a guest prints must not steer an operator's terminal. */

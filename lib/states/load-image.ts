@@ -20,7 +20,12 @@ export function loadImage({ forced }: { forced: boolean }): JobStep[] {
       { name: 'find the image', story: { after: 'doesimageexists' }, run: findImage },
       { name: 'wait for a place on the host', run: (job) => job.takeLoadSlot() },
       ...loadSteps,
-      { name: 'wait for the guest', story: { after: 'machinebooted' }, run: waitForGuest },
+      {
+        name: 'wait for the guest',
+        story: { after: 'machinebooted' },
+        run: waitForGuest,
+        undo: (job) => job.guest.forget(),
+      },
     ]),
     {
       name: 'set up the guest',

@@ -50,6 +50,15 @@ describe('the connection to a host', () => {
     expect(proxy.connections).toBe(1);
   });
 
+  it('is closed within seconds although the other side was powered off and says nothing any more', async () => {
+    const proxy = await proxyTo(sshd);
+    const host = hostOf(sshd, { port: proxy.port });
+    await host.run(['true']);
+    proxy.swallow();
+    const closed = host.close().then(() => 'closed');
+    expect(await Promise.race([closed, sleep(4_000, 'still open', { ref: false })])).toBe('closed');
+  });
+
   it('is made again after it was lost', async () => {
     const proxy = await proxyTo(sshd);
     const host = hostOf(sshd, { port: proxy.port });

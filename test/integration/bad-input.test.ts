@@ -164,7 +164,7 @@ describe('a guest', () => {
     await open({ imageFile: faulty('no-boot'), settings: impatient });
     await expectFailure({
       code: 'GUEST_NO_ANSWER',
-      says: /domain running, no DHCP lease, no answer to ping/,
+      says: /domain running.*, no DHCP lease, no answer to ping/,
       computer: 'failed',
     });
   }, 90_000);

@@ -12,7 +12,7 @@ export class TcpProxy {
 
   /** @param from the port to listen on; 0: a free one */
   static async to(port: number, from = 0): Promise<TcpProxy> {
-    const server = createServer();
+    const server = createServer({ allowHalfOpen: true }); // a goodbye can be swallowed too
     const proxy = new TcpProxy(server);
     server.on('connection', (socket) => proxy.#join(socket, port));
     await new Promise<void>((resolve) => server.listen(from, '127.0.0.1', resolve));
@@ -49,7 +49,7 @@ export class TcpProxy {
   }
 
   #join(near: Socket, port: number): void {
-    const far = new Socket().connect(port, '127.0.0.1');
+    const far = new Socket({ allowHalfOpen: true }).connect(port, '127.0.0.1');
     this.#forward(near, far);
     this.#forward(far, near);
   }
