@@ -134,10 +134,11 @@ wherever('the guest of a fake world', () => {
     await virsh('start', NAME);
     const session = await guests.waitFor(target, soon);
     await session.run(script('( sleep 0.2; exec shutdown -r now ) > /dev/null 2>&1 < /dev/null &'));
-    expect(host.domain(NAME)).toMatchObject({ state: 'running', boots: 2 });
+    await eventually(() => host.domain(NAME)?.boots === 2);
+    expect(host.domain(NAME)?.state).toBe('running');
     await failure(session.run(['true']), 'GUEST_NO_ANSWER');
     await (await guests.waitFor(target, soon)).run(['poweroff']);
-    expect(host.domain(NAME)?.state).toBe('shut off');
+    await eventually(() => host.domain(NAME)?.state === 'shut off');
   });
 
   it('is told to stop waiting by a signal', async () => {
