@@ -9,6 +9,11 @@ import { FakeHost } from '../support/fake-host';
 import { failure } from './host.contract';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
+async function eventually(condition: () => boolean): Promise<void> {
+  for (let looks = 0; looks < 200 && !condition(); looks++) await new Promise((resolve) => setTimeout(resolve, 25));
+  expect(condition()).toBe(true);
+}
+
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const MAC = '52:54:00:00:00:01';
 const NAME = 'vm1_debian_7-v0';
