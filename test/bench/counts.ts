@@ -108,9 +108,11 @@ async function ofSql(site: Site): Promise<Measure[]> {
   )) as [{ kind: string; text: string }[]];
   const statements = rows.filter(({ kind }) => kind === 'Query' || kind === 'Execute').map(({ text }) => text.trim());
   const ofReservation = statements.filter((text) => !isRoutine(text));
+  const borders = ofReservation.filter((text) => /^(begin|commit|rollback)\b/i.test(text)).length;
   const connects = rows.filter(({ kind }) => kind === 'Connect').length;
   return [
     { name: 'SQL statements, new → reserved', unit: '', provisiond: [ofReservation.length], goal: { atMost: 40 } },
+    { name: '· of them begin and commit', unit: '', provisiond: [borders] },
     { name: 'SQL connections made meanwhile', unit: '', provisiond: [connects], goal: { atMost: 0 } },
   ];
 }
