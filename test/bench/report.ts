@@ -1,5 +1,5 @@
 /** The results for people, and for programs. */
-import { cpus, hostname, loadavg, release, totalmem } from 'node:os';
+import { cpus, hostname, loadavg, totalmem } from 'node:os';
 import { judge, median, type Measure } from './measure';
 
 export interface Surroundings {
@@ -13,7 +13,7 @@ export interface Surroundings {
 
 export function machine(): string {
   const [first] = cpus();
-  return `${hostname()}: ${cpus().length} × ${first?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`;
+  return `${hostname()}: ${cpus().length} × ${first?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
 }
 
 export const loadNow = (): number => Math.round(loadavg()[0]! * 100) / 100;
