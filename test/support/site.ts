@@ -6,6 +6,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -113,11 +114,15 @@ export class Site {
   }
 
   /** The daemon as operators run it: a process of its own. */
-  async startDaemon(settings: Partial<Config> = {}): Promise<void> {
+  async startDaemon(settings: Partial<Config> = {}, env: Record<string, string> = {}): Promise<void> {
     const file = path.join(this.folder, 'provisiond.yaml');
     writeFileSync(file, JSON.stringify({ ...this.config, ...settings }), { mode: 0o600 }); // JSON is YAML
     const log = openSync(this.logFile, 'a');
-    this.daemon = spawn(process.execPath, [PROGRAM, 'run', '--config', file], { stdio: ['ignore', log, log] });
+    this.daemon = spawn(process.execPath, [PROGRAM, 'run', '--config', file], {
+      stdio: ['ignore', log, log],
+      env: { ...process.env, ...env },
+    });
+    closeSync(log);
   }
 
   /** SIGTERM, as systemd stops it. */
