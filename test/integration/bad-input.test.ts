@@ -33,7 +33,7 @@ async function expectFailure({ code, says, computer = 'available', leaves = [] }
   expect(text).toContain(code);
   expect(await site.computerState('vm1')).toBe(computer);
   const log = await site.database('log').where({ requestid: requestId }).first<{ ending: string }>();
-  expect(log!.ending).toBe('failed');
+  expect(log.ending).toBe('failed');
   expect(await site.leftovers()).toEqual(leaves);
 }
 
@@ -232,7 +232,7 @@ describe('a row', () => {
       await open();
       const requestId = await site.reserve({ computer: 'vm1' });
       await site.waitUntilReady(requestId);
-      const { id } = (await site.database('state').where({ name: state }).first<{ id: number }>())!;
+      const { id } = await site.database('state').where({ name: state }).first<{ id: number }>();
       await site.database('request').where({ id: requestId }).update({ stateid: id });
       await eventually(async () => (await site.requestState(requestId)) === `maintenance/${state}`, 20);
       const { timeline } = await site.frontEnd.show(requestId);

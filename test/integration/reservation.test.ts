@@ -96,7 +96,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
     const requestId = await site.reserve({ computer: 'vm1' });
     await site.waitForRequest(requestId, 'complete/timeout', 60);
     const log = await site.database('log').where({ requestid: requestId }).first<{ ending: string }>();
-    expect(log!.ending).toBe('noack');
+    expect(log.ending).toBe('noack');
     expect(await site.computerState('vm1')).toBe('available');
     await site.setTimings({ acknowledgetimeout: 900 });
 

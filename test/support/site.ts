@@ -195,7 +195,7 @@ export class Site {
 
   async computerState(name: string): Promise<StateName> {
     const row = await this.database('computer').where({ hostname: name }).first<{ stateid: number }>();
-    return stateName(row!.stateid)!;
+    return stateName(row.stateid)!;
   }
 
   /** Waits for `state/laststate`; fails with the reservation's story when another resting state comes first. */
