@@ -6,6 +6,8 @@
  * - `inside[+MS]`: that long after its work began (default: at its first wait), or at its end if that comes sooner.
  * - `after`: when its work has ended well, before anybody is told.
  *
+ * Where a step has nothing to do, `inside` and `after` come when it has said so.
+ *
  * The step runner asks here, so every step of every list has its crash points without knowing of them.
  */
 import { ProvisiondError } from '../errors';
@@ -31,11 +33,13 @@ export function parseCrashPoint(text: string): CrashPoint {
 /** What the runner calls around each step; nothing at all unless the variable is set. */
 export interface CrashPoints {
   before(step: string): void;
+  /** The step had nothing to do. */
+  past(step: string): void;
   /** Runs the work of a step. */
   around<T>(step: string, work: () => Promise<T>): Promise<T>;
 }
 
-const NONE: CrashPoints = { before: () => {}, around: (_step, work) => work() };
+const NONE: CrashPoints = { before: () => {}, past: () => {}, around: (_step, work) => work() };
 
 export function crashPoints(text: string | undefined, die = killThisProcess): CrashPoints {
   if (text === undefined || text === '') return NONE;
@@ -43,6 +47,9 @@ export function crashPoints(text: string | undefined, die = killThisProcess): Cr
   return {
     before: (step) => {
       if (step === point.step && point.moment === 'before') die();
+    },
+    past: (step) => {
+      if (step === point.step && point.moment !== 'before') die();
     },
     around: async (step, work) => {
       if (step !== point.step || point.moment === 'before') return work();

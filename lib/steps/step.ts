@@ -69,11 +69,12 @@ export async function runSteps<C, E = never>(
     try {
       crash.before(step.name);
       if (await step.done?.(context)) {
+        crash.past(step.name);
         observe({ kind: 'skipped', step: step.name });
         continue;
       }
       observe({ kind: 'begun', step: step.name, story: step.story?.before });
-      const ending = await crash.around(step.name, () => step.run(context));
+      const ending = await crash.around(step.name, async () => step.run(context));
       observe({ kind: 'ended', step: step.name, milliseconds: elapsed(), story: step.story?.after });
       if (ending !== undefined) return { kind: 'ended', ending: ending as E };
     } catch (thrown) {

@@ -32,6 +32,12 @@ describe('a crash point', () => {
     expect(await storyOf('make the disks:after', 'define the domain')).toEqual(['begun', 'ended']);
     expect(await storyOf(undefined)).toEqual(['begun', 'ended']);
   });
+  it('after a step that has nothing to do comes all the same', () => {
+    const story: string[] = [];
+    crashPoints('make the disks:after', () => story.push('killed')).past('make the disks');
+    crashPoints('make the disks:before', () => story.push('killed twice')).past('make the disks');
+    expect(story).toEqual(['killed']);
+  });
   it('that names no moment is refused', () => {
     expect(() => parseCrashPoint('make the disks')).toThrow(/not STEP:before/);
   });
