@@ -12,6 +12,7 @@ import { buildXml } from './xml';
 /** `$1` network `$2` entry to add `$3` `persistent` or not, then entries to take away before. */
 const RESERVE = `
 set -u
+fence
 network=$1 entry=$2 config=--config
 [ "$3" = persistent ] || config=
 shift 3
@@ -80,9 +81,9 @@ async function updateEntries(computer: HostedComputer, add: DhcpHost | null, rem
     async (look) => {
       const persistent = look.networks.find(({ name }) => name === privateNetwork)?.persistent ? 'persistent' : '';
       const args = [privateNetwork, add ? entryXml(add) : '', persistent, ...remove.map(entryXml)];
-      const result = await computer.runScript(RESERVE, args);
-      if (result.exitCode === 0) return;
       const doing = `changing the addresses of network ${privateNetwork} on host ${computer.host.name}`;
+      const result = await computer.runScript(RESERVE, args, doing);
+      if (result.exitCode === 0) return;
       throw virshError('LIBVIRT_FAILED', doing, result);
     },
     (look) => ({

@@ -279,7 +279,8 @@ export class Site {
     const hosts = [...network.matchAll(/<host mac='[^']*'[^>]*>/g)].map(([entry]) => `DHCP entry ${entry}`);
     const files = [this.vms, this.config.xmlDirectory]
       .filter(existsSync)
-      .flatMap((folder) => readdirSync(folder).map((name) => path.join(folder, name)));
+      .flatMap((folder) => readdirSync(folder).map((name) => path.join(folder, name)))
+      .filter((file) => !file.endsWith('.load')); // the note of the fence stays
     const parts = readdirSync(this.datastore).filter((name) => name.includes('.part'));
     return [...(await this.domains()).map((name) => `domain ${name}`), ...files, ...parts, ...hosts];
   }
