@@ -89,7 +89,8 @@ fence_lock() {
   case $held_token$held_turn in '' | *[!0-9]*) return 0 ;; esac
   if [ "$held_token" -gt "$fence_token" ] || { [ "$held_token" -eq "$fence_token" ] && [ "$held_turn" -gt "$fence_turn" ]; }
   then
-    echo "error: newer work on the computer has begun ($fence_held, this is $fence_node $fence_token $fence_turn)" >&2
+    trap '' PIPE # the daemon that would hear it is gone, and the script still has to clear up
+    echo "error: newer work on the computer has begun ($fence_held, this is $fence_node $fence_token $fence_turn)" >&2 || :
     exit ${FENCED_OFF}
   fi
 }

@@ -16,14 +16,15 @@ import { buildXml } from './xml';
 /** `$1` file `$2` unfinished file `$3` bytes; the content comes by stdin. A cut connection must not leave half a file. */
 const WRITE_FILE = `
 set -eu
+file=$1 part=$2 bytes=$3
 umask 077
-mkdir -p "\${1%/*}"
-[ -O "\${1%/*}" ] || { echo "error: folder \${1%/*} belongs to another user" >&2; exit 1; }
-trap 'rm -f "$2"' EXIT
-cat > "$2"
-[ "$(wc -c < "$2")" -eq "$3" ] || { echo 'error: the content was cut off' >&2; exit 1; }
+mkdir -p "\${file%/*}"
+[ -O "\${file%/*}" ] || { echo "error: folder \${file%/*} belongs to another user" >&2; exit 1; }
+trap 'rm -f "$part"' EXIT
+cat > "$part"
+[ "$(wc -c < "$part")" -eq "$bytes" ] || { echo 'error: the content was cut off' >&2; exit 1; }
 fence
-mv "$2" "$1"
+mv "$part" "$file"
 `;
 
 const DEFINE = `

@@ -52,7 +52,7 @@ describe.each(dialects)('kill -9 at a step border, on %s', (dialect) => {
   afterAll(() => site?.close(), 60_000);
   afterEach(async () => {
     await site.killDaemon();
-    await tidy(site);
+    await site.clear();
   }, 60_000);
 
   const states: WorkableState[] = LONG ? ['new', 'reload', 'reinstall'] : ['new'];
@@ -183,19 +183,6 @@ async function defineStaleDomain(site: Site): Promise<void> {
   const name = '<name>vm1_Old_99-v0</name>';
   writeFileSync(file, `<domain type='qemu'>${name}<memory>65536</memory><os><type>hvm</type></os></domain>`);
   await site.virsh('define', file);
-}
-
-/** After a round that failed: the next one is to begin with nothing. */
-async function tidy(site: Site): Promise<void> {
-  const left = await site.database('request').select<{ id: number }[]>('id');
-  if (left.length === 0) return;
-  await site.startDaemon();
-  for (const { id } of left) {
-    await site.frontEnd.end(id).catch(() => {});
-    await site.waitForRequest(id, null, 20).catch(() => {});
-  }
-  await site.killDaemon();
-  await site.database('request').delete();
 }
 
 const never = async () => false;

@@ -101,7 +101,10 @@ describe('work that wakes up late', () => {
     site = await Site.open({ withoutDaemon: true, settings: { leaseSeconds: 8 } });
     flock = new StoppingFlock(site.folder);
   }, 60_000);
-  afterEach(() => site.killDaemon());
+  afterEach(async () => {
+    await site.killDaemon();
+    await site.clear();
+  }, 60_000);
   afterAll(async () => {
     flock?.close();
     await site?.close();

@@ -152,6 +152,19 @@ export class Site {
     await this.store.close();
   }
 
+  /** After a round that failed: ends whatever is left, so that the next one begins with nothing. */
+  async clear(): Promise<void> {
+    const left = await this.database('request').select<{ id: number }[]>('id');
+    if (left.length === 0) return;
+    if (!this.daemon) await this.startDaemon();
+    for (const { id } of left) {
+      await this.frontEnd.end(id).catch(() => {});
+      await this.waitForRequest(id, null, 20).catch(() => {});
+    }
+    await this.killDaemon();
+    await this.database('request').delete();
+  }
+
   /** VCL's timing variables, in seconds; a running daemon is started again to see them at once. */
   async setTimings(timings: Record<string, number>): Promise<void> {
     for (const [name, value] of Object.entries(timings)) {
