@@ -29,16 +29,17 @@ async function auditParts(app: App): Promise<AuditParts> {
   const frontEnd = await app.frontEnd();
   const { store } = app.open();
   const { config } = app;
+  const node = await store.managementNode(config.managementNode);
+  const pool = app.hostsWith(node.keyFiles);
   const hosts = (await frontEnd.listHosts()).map(({ computerId, facts }) => {
     const { vmPath, privateNetwork } = facts.profile;
     return {
       computerId,
-      host: app.hosts.get(facts),
+      host: pool.get(facts),
       places: { vmPath, privateNetwork, xmlDirectory: config.xmlDirectory },
     };
   });
-  const managementNodeId = (await store.managementNode(config.managementNode)).id;
-  return { managementNodeId, hosts, readComputers: async () => (await frontEnd.ownership()).computers };
+  return { managementNodeId: node.id, hosts, readComputers: async () => (await frontEnd.ownership()).computers };
 }
 
 async function audit(app: App, fix: boolean, graceSeconds: number): Promise<ExitCode> {

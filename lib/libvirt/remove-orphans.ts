@@ -3,7 +3,7 @@ import path from 'node:path';
 import { FENCED_OFF } from '../host/fence';
 import { type Host, script } from '../host/host';
 import type { Finding } from './host-audit';
-import type { HostSurvey, SurveyedPlaces } from './host-survey';
+import type { HostSurvey, SurveyedEntry, SurveyedPlaces } from './host-survey';
 import { isDiskOf } from './ownership';
 import { virshError } from './virsh';
 import { buildXml } from './xml';
@@ -59,7 +59,11 @@ export async function removeOrphans(
 ): Promise<boolean> {
   const of = (kind: Finding['kind']) => orphans.filter((orphan) => orphan.kind === kind);
   const uuids = of('domain').map(({ id }) => id);
-  const entries = of('address').map(({ what, id }) => survey.entries.find(({ mac, ip }) => mac === what && ip === id)!);
+  const isOrphan = ({ mac, ip }: SurveyedEntry) => of('address').some(({ what, id }) => what === mac && id === ip);
+  const leaving = survey.domains.filter(({ uuid }) => uuids.includes(uuid)).flatMap(({ macs }) => macs);
+  const entries = survey.entries.filter(
+    (candidate) => isOrphan(candidate) || (candidate.name === computer && leaving.includes(candidate.mac)),
+  );
   const withDomain = filesOf(survey, places.vmPath, computer, uuids).map((file) => ['-', file]);
   const files = [...withDomain, ...of('file').map(({ id, what }) => [id, what])].flat();
   const [entry] = entries.map(({ mac, ip, name }) =>

@@ -35,6 +35,8 @@ export interface SiteOptions {
   readonly settings?: Partial<Config>;
   readonly host?: Partial<NewHost>;
   readonly computers?: readonly Partial<NewComputer>[];
+  /** The server to make a MariaDB database on; default: the lab's. */
+  readonly mysqlUrl?: string;
   /** File to register as the image; default: the lab's guest. */
   readonly imageFile?: string;
   /** Leave the daemon to the test. */
@@ -67,7 +69,11 @@ export class Site {
     mkdirSync(path.join(lab.folder, 'sites'), { recursive: true });
     const folder = mkdtempSync(path.join(lab.folder, 'sites', 'site-'));
     chmodSync(folder, 0o711); // qemu's own user reaches the disks
-    const config = makeConfig(folder, await makeDatabase(options.dialect ?? 'sqlite', folder, lab), options.settings);
+    const config = makeConfig(
+      folder,
+      await makeDatabase(options.dialect ?? 'sqlite', folder, options.mysqlUrl ?? lab.mysqlUrl),
+      options.settings,
+    );
     const { store, frontEnd } = openStore({ database: config.database });
     await store.migrate();
     const node = await frontEnd.ensureManagementNode(NODE, '127.0.0.1', [lab.sshKeyFile, lab.guestKeyFile]);
@@ -150,6 +156,16 @@ export class Site {
     await this.removeDhcpEntries();
     await this.database.destroy();
     await this.store.close();
+  }
+
+  /** A further host, or a change of one. */
+  async putHost(name: string, more: Partial<NewHost>, managementNodeId: number): Promise<void> {
+    await this.frontEnd.putHost(labHost(this.lab, this.folder, { name, ...more }), managementNodeId);
+  }
+
+  /** Gives a computer another host. */
+  async putComputer(name: string, host: string, managementNodeId: number): Promise<void> {
+    await this.frontEnd.putComputer(labComputer(Number(name.slice(2)) - 1, { host }), managementNodeId);
   }
 
   /** After a round that failed: ends whatever is left, so that the next one begins with nothing. */
@@ -307,14 +323,14 @@ export async function eventually(condition: () => Promise<boolean>, seconds = 10
   }
 }
 
-async function makeDatabase(dialect: Dialect, folder: string, lab: Lab): Promise<string> {
+async function makeDatabase(dialect: Dialect, folder: string, mysqlUrl: string | null): Promise<string> {
   if (dialect === 'sqlite') return `sqlite:${path.join(folder, 'provisiond.db')}`;
-  if (!lab.mysqlUrl) throw new Error('MariaDB did not start in this lab; see what it said at its start');
+  if (!mysqlUrl) throw new Error('MariaDB did not start in this lab; see what it said at its start');
   const name = `site_${path.basename(folder).replace(/\W/g, '_')}`;
-  const server = knex({ client: 'mysql2', connection: lab.mysqlUrl });
+  const server = knex({ client: 'mysql2', connection: mysqlUrl });
   await server.raw('create database ??', [name]);
   await server.destroy();
-  const url = new URL(lab.mysqlUrl);
+  const url = new URL(mysqlUrl);
   url.pathname = `/${name}`;
   return url.toString();
 }
