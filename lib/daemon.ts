@@ -158,7 +158,15 @@ function makeJob(parts: JobParts, { config, store, hosts, connector, registry, a
   const provisioner = once(
     () =>
       new LibvirtProvisioner(
-        { reservation, loadId: claim.loadId, host: hostOf(reservation, hosts), settings: config, log, signal },
+        {
+          reservation,
+          loadId: claim.loadId,
+          token: claim.lease.token,
+          host: hostOf(reservation, hosts),
+          settings: config,
+          log,
+          signal,
+        },
         registry,
       ),
   );

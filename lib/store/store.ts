@@ -101,8 +101,13 @@ export interface Store {
   managementNode(hostname: string): Promise<ManagementNodeFacts>;
   /** `managementnode.lastcheckin` = now: the front end allocates to nodes that checked in within 5 minutes. */
   checkIn(lease: Lease): Promise<void>;
-  /** @returns null while another holder's lease lives */
-  acquireLease(managementNodeId: number, holder: string, seconds: number): Promise<Lease | null>;
+  /**
+   * @param dead a holder that is known to be dead: its lease is taken before it runs out
+   * @returns null while another holder's lease lives
+   */
+  acquireLease(managementNodeId: number, holder: string, seconds: number, dead?: string): Promise<Lease | null>;
+  /** Whose lease lives; null: nobody's. */
+  leaseHolder(managementNodeId: number): Promise<string | null>;
   /** @throws LEASE_LOST */
   renewLease(lease: Lease, seconds: number): Promise<void>;
   releaseLease(lease: Lease): Promise<void>;

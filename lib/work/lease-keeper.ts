@@ -2,10 +2,10 @@
  * One active daemon a management node: takes the node's lease, keeps it alive, and notices when it is lost.
  * A second daemon waits here as standby and takes over when the first is dead.
  */
-import { hostname } from 'node:os';
 import { findError } from '../errors';
 import type { Log } from '../log';
 import type { Lease, Store } from '../store/store';
+import { isCertainlyDead, ownHolder } from './holder';
 
 const TRY_AGAIN_MS = 2000;
 
@@ -20,14 +20,21 @@ export class LeaseKeeper {
 
   /** Waits until this daemon is the active one of the node. @throws the signal's reason */
   async acquire(managementNodeId: number, signal: AbortSignal): Promise<Lease> {
-    const holder = `${hostname()}:${process.pid}`;
+    const holder = ownHolder();
+    let dead: string | undefined;
     for (let standby = false; ;) {
       signal.throwIfAborted();
-      const lease = await this.store.acquireLease(managementNodeId, holder, this.seconds);
+      const lease = await this.store.acquireLease(managementNodeId, holder, this.seconds, dead);
       if (lease) {
         this.renewedAt = performance.now();
         this.log.info('this daemon is active now', { holder, token: lease.token });
         return lease;
+      }
+      // A daemon of this machine that was killed gives its lease to the next at once.
+      const other = await this.store.leaseHolder(managementNodeId);
+      if (other !== null && other !== dead && isCertainlyDead(other)) {
+        dead = other;
+        continue;
       }
       if (!standby) this.log.info('another daemon works for this management node; waiting as standby');
       standby = true;

@@ -6,7 +6,7 @@ import type { DueRequest, Lease, Store } from '../store/store';
 import type { Worker } from './worker';
 
 /** After failed polls the next one waits longer, up to this. */
-const LONGEST_PAUSE_MS = 5000;
+const LONGEST_PAUSE_MS = 2000;
 
 export class Poller {
   private timer: NodeJS.Timeout | undefined;

@@ -40,6 +40,9 @@ interface RunningJob {
   readonly ended: Promise<void>;
 }
 
+/** Back to work within 5 s of the database's return. */
+const LONGEST_DATABASE_PAUSE_MS = 2000;
+
 export class Worker {
   private readonly jobs = new Map<number, RunningJob>();
 
@@ -129,7 +132,7 @@ export class Worker {
         keepOnFailure: (error) => again(error) || isOvertaken(error),
       });
       if (outcome.kind !== 'failed' || !again(outcome.error)) return outcome;
-      const delayMs = this.config.retryDelayMs * 2 ** Math.min(attempt - 1, 5);
+      const delayMs = this.delayBefore(attempt, outcome.error);
       job.log.warn(`step '${outcome.step}' failed, trying again in ${Math.round(delayMs / 100) / 10} s`, {
         attempt,
         error: outcome.error,
@@ -140,6 +143,12 @@ export class Worker {
         return { kind: 'aborted', reason };
       }
     }
+  }
+
+  /** Longer from time to time; but a database that is back is noticed soon. */
+  private delayBefore(attempt: number, error: ProvisiondError): number {
+    const delayMs = this.config.retryDelayMs * 2 ** Math.min(attempt - 1, 5);
+    return findError(error, 'DATABASE_UNAVAILABLE') ? Math.min(delayMs, LONGEST_DATABASE_PAUSE_MS) : delayMs;
   }
 
   private mayRetry(error: ProvisiondError, attempt: number): boolean {
@@ -200,7 +209,9 @@ export class Worker {
       } catch (thrown) {
         const error = asProvisiondError(thrown, 'writing to the database');
         if (!findError(error, 'DATABASE_UNAVAILABLE') || watch.signal.reason instanceof Interrupted) throw error;
-        await new Promise((resolve) => setTimeout(resolve, this.config.retryDelayMs));
+        await new Promise((resolve) =>
+          setTimeout(resolve, Math.min(this.config.retryDelayMs, LONGEST_DATABASE_PAUSE_MS)),
+        );
       }
     }
   }
