@@ -4,7 +4,7 @@ import type { App } from './app';
 import { EXIT, type ExitCode } from './exit-codes';
 import { describeRest } from './rest';
 import { type Execute, addVerb, wholeNumber } from './verb';
-import { watchReservation } from './watch';
+import { newestEventId, watchReservation } from './watch';
 
 export function addEndVerb(program: Command, execute: Execute): void {
   addVerb(program, 'end', {
@@ -21,7 +21,7 @@ export function addEndVerb(program: Command, execute: Execute): void {
 async function endReservation(app: App, requestId: number, wait: boolean): Promise<ExitCode> {
   const { print } = app;
   const frontEnd = await app.frontEnd();
-  const lastEventId = wait ? (await frontEnd.show(requestId)).timeline.at(-1)?.id : undefined;
+  const lastEventId = wait ? newestEventId((await frontEnd.show(requestId)).timeline) : undefined;
   const result = await frontEnd.end(requestId);
   if (!wait || result === 'deleted') {
     const words = { deleted: 'was deleted before it began', ending: 'is being ended' };

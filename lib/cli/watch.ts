@@ -39,7 +39,7 @@ export async function watchReservation(
   let details: ReservationDetails | undefined;
   for (;;) {
     try {
-      details = await frontEnd.show(requestId, timeline.at(-1)?.id ?? sinceEventId);
+      details = await frontEnd.show(requestId, newestEventId(timeline) ?? sinceEventId);
     } catch (error) {
       // Its rows were deleted between two looks, and no event of it is kept.
       if (details === undefined || findError(error, 'REQUEST_NOT_FOUND') === undefined) throw error;
@@ -58,6 +58,11 @@ export async function watchReservation(
     }
     await live.wait(POLL_INTERVAL_MS, signal);
   }
+}
+
+/** Lines that only the loadlog has bear no number (0), and may well be the last. */
+export function newestEventId(timeline: readonly TimelineEntry[]): number | undefined {
+  return timeline.length === 0 ? undefined : Math.max(...timeline.map(({ id }) => id));
 }
 
 /** The line of the step in hand. */

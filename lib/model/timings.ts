@@ -41,14 +41,16 @@ export function timingsFrom(variables: ReadonlyMap<string, string>): Timings {
   return timings;
 }
 
-/** What the row says that the rules need. */
+/** What the row says that the rules need. Seconds by the database's clock, negative when past. */
 export interface RequestClock {
   readonly state: StateName;
   readonly lastState: StateName;
   readonly preload: boolean;
   readonly secondsToStart: number;
   readonly secondsToEnd: number;
+  /** Age of the oldest `reservation.lastcheck` of the request; null: never checked. */
   readonly secondsSinceCheck: number | null;
+  /** The newest `changelog` row with a remote address came after the last check. */
   readonly touchedSinceCheck: boolean;
   readonly isServer: boolean;
   readonly reservationCount: number;
@@ -63,7 +65,7 @@ const PRELOAD_UNTIL_SECONDS = 25 * 60;
 export const END_LOOKAHEAD_SECONDS = 10 * 60;
 
 /** Requests that ended out of these are deleted at once; others stay for the front end to show until their end. */
-const REMOVED_AT_ONCE: readonly StateName[] = [
+export const REMOVED_AT_ONCE: readonly StateName[] = [
   'image',
   'imageprep',
   'imageinuse',

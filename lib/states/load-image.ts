@@ -37,7 +37,7 @@ export function loadImage({ forced }: { forced: boolean }): JobStep[] {
   ];
 }
 
-async function checkRequest(job: Job): Promise<void> {
+function checkRequest(job: Job): void {
   const { reservation } = job;
   if (reservation.reservationCount > 1) {
     throw new ProvisiondError('NOT_YET', `request ${reservation.request.id} is a cluster of several reservations`);

@@ -89,7 +89,9 @@ function afterReclaim(job: Job): Transition {
       return { request: 'complete' };
     case 'reload':
       return { request: 'complete', computer: 'reload' };
-    default:
+    case 'sanitize':
+    case 'unload':
+    case undefined:
       return { request: 'complete', computer: 'available' };
   }
 }

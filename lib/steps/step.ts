@@ -19,7 +19,7 @@ export interface Step<C, E = never> {
   /** Is there nothing left to do? Left out: the step is run each time, and must be harmless when repeated. */
   done?(context: C): Promise<boolean> | boolean;
   /** Does the work. Returning an ending ends the whole list there, as a regular result. */
-  run(context: C): Promise<E | void>;
+  run(context: C): Promise<E | void> | void;
   /** Takes back whatever `run` may have done. */
   undo?(context: C): Promise<void>;
 }

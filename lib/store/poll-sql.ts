@@ -3,6 +3,7 @@
  * hardly more rows than are due; then the rows of these. The exact timing rules follow in `lib/model/timings.ts`.
  */
 import { STATE_IDS, type StateName } from '../model/states';
+import { REMOVED_AT_ONCE } from '../model/timings';
 import type { Dialect } from './dialect';
 
 export const stateIds = (...names: StateName[]): string => names.map((name) => STATE_IDS[name]).join(', ');
@@ -32,16 +33,7 @@ const AT_ONCE = stateIds(
 
 const AT_REST = stateIds('complete', 'failed');
 /** Of requests at rest: those whose row nobody waits to see. */
-const REMOVABLE = stateIds(
-  'image',
-  'imageprep',
-  'imageinuse',
-  'deleted',
-  'makeproduction',
-  'reload',
-  'tomaintenance',
-  'tovmhostinuse',
-);
+const REMOVABLE = stateIds(...REMOVED_AT_ONCE);
 
 /** Null and zero: never checked. */
 const OLDEST_CHECK = "min(coalesce(r.lastcheck, '0000-00-00 00:00:00'))";

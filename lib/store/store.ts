@@ -8,6 +8,7 @@
  * - Times are compared in SQL with the database's clock.
  */
 import type { Reservation, ManagementNodeFacts, RequestRow } from '../model/reservation';
+import type { RequestClock } from '../model/timings';
 import type { ComputerState, LogEnding, RequestState, StateName, WorkableState } from '../model/states';
 
 export interface Lease {
@@ -18,20 +19,8 @@ export interface Lease {
 }
 
 /** A request that a state handler should look at; the timing rules decide whether it is really due. */
-export interface DueRequest {
+export interface DueRequest extends RequestClock {
   readonly requestId: number;
-  readonly state: StateName;
-  readonly lastState: StateName;
-  readonly preload: boolean;
-  /** Seconds by the database's clock, negative when past. */
-  readonly secondsToStart: number;
-  readonly secondsToEnd: number;
-  /** Age of the oldest `reservation.lastcheck` of the request; null: never checked. */
-  readonly secondsSinceCheck: number | null;
-  /** Newest `changelog` row with a remote address came after the last check. */
-  readonly touchedSinceCheck: boolean;
-  readonly isServer: boolean;
-  readonly reservationCount: number;
 }
 
 /** A request in our hands: `pending`, with the state we took it up in as its last state. */

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { CATALOGUE, describeError, findError, ProvisiondError, type ErrorCode } from '../../lib/errors';
 
-const document = readFileSync(path.join(__dirname, '../../lib/README.md'), 'utf8');
+const document = readFileSync(path.join(__dirname, '../../lib/README.md'), 'utf8').replace(/ +/g, ' ');
 
 /** The row of the table in lib/README.md for a code. */
 function row(code: ErrorCode): string {

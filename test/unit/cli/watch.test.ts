@@ -59,6 +59,20 @@ describe('watching a reservation', () => {
     ]);
   });
 
+  it('tells nothing twice when the last line is one of the loadlog, which bear no number', async () => {
+    const looks: (number | undefined)[] = [];
+    const chapters = [[begun, ended, entry(0, 'note', 'note')], []];
+    const frontEnd: Pick<FrontEnd, 'show'> = {
+      show: async (_requestId, sinceEventId) => {
+        looks.push(sinceEventId);
+        const timeline = chapters.shift()!;
+        return { ...RESERVATION, status: chapters.length === 0 ? 'ready' : 'loading', timeline };
+      },
+    };
+    await watch(frontEnd);
+    expect(looks).toEqual([undefined, 2]);
+  });
+
   it('shows the step in hand on a terminal, in colour unless that is unwelcome', async () => {
     const story = () => storyOf({ timeline: [begun] }, { status: 'ready', timeline: [ended] });
     const coloured = await watch(story(), true, { TERM: 'xterm' });
