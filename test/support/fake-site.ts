@@ -67,6 +67,7 @@ export class FakeSite {
       pollIntervalMs: 20,
       ...options.settings,
     };
+    this.registry = new PluginRegistry(this.config, this.log);
     this.timings = { ...DEFAULT_TIMINGS, ...options.timings };
   }
 
@@ -120,13 +121,14 @@ export class FakeSite {
     const times = await this.database.one<{ start: string; end: string }>(
       `select ${now} as start, ${addSeconds(now, '1800')} as \`end\``,
     );
+    const { id: computerid } = await this.computer(computer);
     return this.database.transaction(async (tx) => {
       const id = STATE_IDS[state];
       const user = { userid: 2, daterequested: times!.start, ...times! };
       const requestid = await tx.insert('request', { stateid: id, laststateid: id, ...user });
       await tx.insert('reservation', {
         requestid,
-        computerid: (await this.computer(computer)).id,
+        computerid,
         imageid: this.image.imageId,
         imagerevisionid: this.image.revisionId,
         managementnodeid: this.managementNodeId,
@@ -212,11 +214,15 @@ export class FakeSite {
   }
 
   private onHost(name: string, host: FakeHost): string[] {
-    const domains = host.domains().flatMap((domain) => [
-      `domain ${domain.name} on ${name}: ${domain.state}, started ${domain.boots} times`,
-      ...this.inGuest(name, domain.name).map((line) => `guest ${domain.name}: ${line}`),
-    ]);
-    const files = ['vms', 'xml'].flatMap((folder) => host.files(folder).map((file) => `file ${name}/${folder}/${file}`));
+    const domains = host
+      .domains()
+      .flatMap((domain) => [
+        `domain ${domain.name} on ${name}: ${domain.state}, started ${domain.boots} times`,
+        ...this.inGuest(name, domain.name).map((line) => `guest ${domain.name}: ${line}`),
+      ]);
+    const files = ['vms', 'xml'].flatMap((folder) =>
+      host.files(folder).map((file) => `file ${name}/${folder}/${file}`),
+    );
     const entries = host.dhcpHosts('private', 'config').map(({ mac, ip }) => `address ${mac} ${ip} on ${name}`);
     return [...domains, ...files, ...entries];
   }
@@ -227,14 +233,16 @@ export class FakeSite {
     const marks = (guests.read(domain, '/root/currentimage.txt') ?? '').split('\n').filter(Boolean);
     const accounts = (guests.read(domain, '/etc/passwd') ?? '').split('\n').filter((line) => /^student:/.test(line));
     return [
-      ...marks.map((mark) => mark.replace(/ ?\(.*\)$/, '')),
+      ...marks
+        .filter((mark) => !mark.startsWith('imagerevision_datecreated='))
+        .map((mark) => mark.replace(/ ?\(.*\)$/, '')),
       ...accounts.map((line) => `account ${line.split(':')[0]}`),
     ];
   }
 
   // -------------------------------------------------------------------------------------------
 
-  private readonly registry = new PluginRegistry({ pluginDirs: [], osModules: {}, hookTimeoutMs: 60_000 }, this.log);
+  private readonly registry: PluginRegistry;
 
   private hostOf(facts: HostFacts): FakeHost {
     return this.hosts.get(facts.shortName)!;
@@ -279,6 +287,8 @@ export class FakeSite {
       const file = host.path('datastore', `${this.image.fileName}.qcow2`);
       execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', file, '1M']);
     }
+    // No services run in fake guests.
+    await this.database.change('delete from connectmethodmap');
     this.lease = (await store.acquireLease(this.managementNodeId, 'test', 3600))!;
   }
 
