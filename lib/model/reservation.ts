@@ -40,6 +40,8 @@ export interface RequestFacts {
   readonly start: string;
   readonly end: string;
   readonly durationMinutes: number;
+  /** By the database's clock when it was read; negative when past. */
+  readonly secondsToEnd: number;
 }
 
 export interface ImageFacts {

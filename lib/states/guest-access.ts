@@ -81,7 +81,8 @@ export class GuestAccess {
 
   /** Drops the connection: the machine behind the address is about to change. */
   async forget(): Promise<void> {
-    await this.connector.forget(this.target().address);
+    const { privateIp } = this.reservation.computer;
+    if (privateIp) await this.connector.forget(privateIp);
   }
 
   private connect(): Promise<GuestSession> {

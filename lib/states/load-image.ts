@@ -6,13 +6,21 @@ import { ProvisiondError } from '../errors';
 import { loadSteps } from '../libvirt/load-steps';
 import { onlyWhen } from '../steps/step';
 import type { Job, JobStep } from './job';
+import { releaseComputer } from './release-computer';
 import { waitForComputer } from './wait-for-computer';
 import { waitForGuest } from './wait-for-guest';
 
-/** @param forced load even when the computer holds the image already (reinstall) */
+/**
+ * @param forced load even when the computer holds the image already (reinstall). The user has the computer then: when
+ *   it fails, what he had goes with the rest
+ */
 export function loadImage({ forced }: { forced: boolean }): JobStep[] {
   return [
-    { name: 'check that the request can be served', run: checkRequest },
+    {
+      name: 'check that the request can be served',
+      run: checkRequest,
+      ...(forced && { undo: releaseComputer }),
+    },
     { name: 'wait until the computer is free', run: waitForComputer },
     { name: 'check the computer', story: { before: 'statuscheck' }, run: (job) => checkComputer(job, forced) },
     ...onlyWhen(mustLoad, [
@@ -24,7 +32,7 @@ export function loadImage({ forced }: { forced: boolean }): JobStep[] {
         name: 'wait for the guest',
         story: { after: 'machinebooted' },
         run: waitForGuest,
-        undo: (job) => job.guest.forget(),
+        undo: forgetGuest,
       },
     ]),
     {
@@ -32,8 +40,10 @@ export function loadImage({ forced }: { forced: boolean }): JobStep[] {
       story: { after: 'loadimagecomplete' },
       done: (job) => job.findings.nodeStatus === 'READY',
       run: (job) => job.guest.postLoad(),
+      // From here on it may be a machine that an earlier load made, which the steps above do not take back.
+      undo: releaseComputer,
     },
-    { name: 'record the loaded image', run: recordImage, undo: (job) => setImage(job, null) },
+    { name: 'record the loaded image', run: recordImage },
   ];
 }
 
@@ -76,8 +86,13 @@ async function checkComputer(job: Job, forced: boolean): Promise<void> {
 async function setReloading(job: Job): Promise<void> {
   const { claim, reservation, store } = job;
   await store.setComputerState(claim, reservation.computer.id, 'reloading');
-  await store.setGuestKey(claim, reservation.computer.id, null);
+  await forgetGuest(job);
+}
+
+/** The next machine behind the address has another key. */
+async function forgetGuest(job: Job): Promise<void> {
   await job.guest.forget();
+  await job.store.setGuestKey(job.claim, job.reservation.computer.id, null);
 }
 
 async function findImage(job: Job): Promise<void> {
@@ -89,10 +104,6 @@ async function findImage(job: Job): Promise<void> {
 }
 
 async function recordImage(job: Job): Promise<void> {
-  const { image } = job.reservation;
-  await setImage(job, { id: image.id, revisionId: image.revisionId });
-}
-
-async function setImage(job: Job, image: { id: number; revisionId: number } | null): Promise<void> {
-  await job.store.setCurrentImage(job.claim, job.reservation.computer.id, image);
+  const { image, computer } = job.reservation;
+  await job.store.setCurrentImage(job.claim, computer.id, { id: image.id, revisionId: image.revisionId });
 }

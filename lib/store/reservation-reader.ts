@@ -2,6 +2,7 @@
 import { ProvisiondError } from '../errors';
 import type { Reservation } from '../model/reservation';
 import type { Database } from './database';
+import type { Dialect } from './dialect';
 import { connectMethodsSql, chooseConnectMethods, type ConnectMethodRow } from './connect-methods';
 import { toReservation, type ReservationRow } from './reservation-rows';
 import type { Claim, Store } from './store';
@@ -24,10 +25,11 @@ export const HOST_COLUMNS = `h.id as hostComputerId, h.hostname as hostHostname,
     rt.name as repositoryFormat, p.virtualswitch0, p.virtualswitch1, p.eth0generated, p.eth1generated,
     way.transport, way.port as hostPort, way.user as hostUser, way.hostkey as hostKey, way.driver, way.maxloads`;
 
-const RESERVATION_SQL = `
+const reservationSql = ({ now, secondsBetween }: Dialect): string => `
   select r.id as reservationId, r.pw, r.remoteIP, r.managementnodeid,
     (select count(*) from reservation sibling where sibling.requestid = r.requestid) as reservationCount,
     q.id as requestId, q.logid, q.forimaging, q.checkuser, q.preload, q.start, q.\`end\`,
+    ${secondsBetween(now, 'q.`end`')} as secondsToEnd,
     i.id as imageId, i.ownerid as imageOwnerId, i.prettyname, i.minram, i.minprocnumber, i.project, i.architecture,
     i.reloadtime, v.id as revisionId, v.revision, v.imagename, v.datecreated,
     meta.checkuser as metaCheckUser, meta.rootaccess, meta.sethostname,
@@ -65,7 +67,7 @@ const RESERVATION_SQL = `
   order by r.id`;
 
 async function readReservations(db: Database, claim: Claim): Promise<Reservation[]> {
-  const rows = await db.rows<ReservationRow>(RESERVATION_SQL, [claim.requestId]);
+  const rows = await db.rows<ReservationRow>(reservationSql(db.dialect), [claim.requestId]);
   const ours = rows.filter((row) => row.managementnodeid === claim.lease.managementNodeId);
   if (ours.length === 0) {
     const message = `request ${claim.requestId} has no complete reservation on this management node`;

@@ -8,7 +8,7 @@ import type { Claim } from './store';
 
 type Maybe<T> = T | null;
 
-/** Columns by the aliases of RESERVATION_SQL. */
+/** Columns by the aliases of reservationSql. */
 export interface ReservationRow {
   reservationId: number;
   pw: Maybe<string>;
@@ -22,6 +22,7 @@ export interface ReservationRow {
   preload: number;
   start: string;
   end: string;
+  secondsToEnd: Maybe<number>;
   imageId: number;
   imageOwnerId: Maybe<number>;
   prettyname: string;
@@ -140,6 +141,7 @@ function toRequest(row: ReservationRow, claim: Claim): Reservation['request'] {
     preload: row.preload === 1,
     start: row.start,
     end: row.end,
+    secondsToEnd: row.secondsToEnd ?? 0,
     durationMinutes: Number.isNaN(milliseconds) ? 0 : Math.round(milliseconds / 60_000),
   };
 }

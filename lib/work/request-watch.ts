@@ -2,8 +2,9 @@
  * The present row of a request in hand, kept fresh by the poller, so that waiting for the user and noticing a deletion
  * cost no query of their own.
  */
-import type { RequestRow } from '../model/reservation';
+import type { RequestRow, Reservation } from '../model/reservation';
 import type { WorkableState } from '../model/states';
+import type { Claim } from '../store/store';
 
 /** Why a job was told to stop: the front end wrote another state over ours, or deleted the row. */
 export class Overtaken {
@@ -26,12 +27,27 @@ export class Interrupted {
 export class RequestWatch {
   private waiters = new Set<() => void>();
 
+  /** What was read with the reservation holds only until the first poll has brought the row itself. */
+  private isFresh = false;
+
   /** @param current the row as it was read when the request was taken up */
   constructor(
     private current: RequestRow,
     private readonly claimed: WorkableState,
     private readonly controller: AbortController,
   ) {}
+
+  /** The row of a request that was taken up this moment. */
+  static of(claim: Pick<Claim, 'requestId' | 'state'>): RequestWatch {
+    const { requestId, state } = claim;
+    const row: RequestRow = { requestId, state: 'pending', lastState: state, secondsToEnd: Infinity, remoteIp: null };
+    return new RequestWatch(row, state, new AbortController());
+  }
+
+  /** Takes over what was read with the reservation, unless the poller was faster. */
+  begin({ request: { secondsToEnd }, remoteIp }: Reservation): void {
+    if (!this.isFresh) this.current = { ...this.current, secondsToEnd, remoteIp };
+  }
 
   get row(): RequestRow {
     return this.current;
@@ -47,6 +63,7 @@ export class RequestWatch {
       this.controller.abort(new Overtaken(row));
       return;
     }
+    this.isFresh = true;
     this.current = row;
     for (const wake of [...this.waiters]) wake();
   }

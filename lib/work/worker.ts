@@ -66,12 +66,7 @@ export class Worker {
   /** Begins to work a claim. Does not wait for its end. */
   start(claim: Claim, timings: Timings): void {
     const log = this.log.child({ request: claim.requestId });
-    const controller = new AbortController();
-    const watch = new RequestWatch(
-      { requestId: claim.requestId, state: 'pending', lastState: claim.state, secondsToEnd: Infinity, remoteIp: null },
-      claim.state,
-      controller,
-    );
+    const watch = RequestWatch.of(claim);
     const ended = this.work(claim, watch, timings, log)
       .catch((error: unknown) => log.error(`request in state '${claim.state}' could not be worked`, { error }))
       .finally(() => {
@@ -99,6 +94,7 @@ export class Worker {
       log.info('the request has no reservation on this node any more');
       return;
     }
+    watch.begin(reservation);
     const handler = STATE_HANDLERS[claim.state];
     const narrator = new Narrator(this.store, claim, reservation, log);
     const releases: (() => void)[] = [];
