@@ -5,6 +5,7 @@
 import type { Config } from './config/config';
 import { ProvisiondError } from './errors';
 import { SshGuestConnector } from './host/guest-connector';
+import type { GuestConnector } from './host/guest-session';
 import type { Host } from './host/host';
 import { HostPool } from './host/host-pool';
 import { Slots } from './host/slots';
@@ -102,11 +103,12 @@ function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFi
   };
 }
 
-interface Parts {
+/** What a job is made of beside its reservation. */
+export interface JobPorts {
   readonly config: Config;
   readonly store: Store;
-  readonly hosts: HostPool;
-  readonly connector: SshGuestConnector;
+  readonly hosts: Pick<HostPool, 'get' | 'loadSlots'>;
+  readonly connector: GuestConnector;
   readonly registry: PluginRegistry;
   readonly addSecret: (value: string) => void;
   readonly slots: Slots;
@@ -116,7 +118,7 @@ interface Parts {
 async function beActive(
   lease: Lease,
   keeper: LeaseKeeper,
-  parts: Parts,
+  parts: JobPorts,
   log: RootLog,
   stopping: AbortSignal,
 ): Promise<void> {
@@ -151,7 +153,10 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
-function makeJob(parts: JobParts, { config, store, hosts, connector, registry, addSecret, slots }: Parts): Job {
+export function makeJob(
+  parts: JobParts,
+  { config, store, hosts, connector, registry, addSecret, slots }: JobPorts,
+): Job {
   const { claim, reservation, watch, log, onEnd } = parts;
   const { signal } = watch;
   // Made when first asked for, so that rows which cannot be used fail the step that needs them.
@@ -191,7 +196,7 @@ function once<T>(make: () => T): () => T {
 }
 
 /** The computer's host; for a computer without one, a host whose every command says so. */
-function hostOf({ host, computer }: Reservation, hosts: HostPool): Host {
+function hostOf({ host, computer }: Reservation, hosts: JobPorts['hosts']): Host {
   if (host) return hosts.get(host);
   const message = `computer ${computer.shortName} is assigned to no VM host`;
   return { name: 'none', run: () => Promise.reject(new ProvisiondError('COMPUTER_NOT_ASSIGNED', message)) };

@@ -153,6 +153,7 @@ export class FakeGuests implements GuestConnector {
     if (known && known.hostKey === hostKey && known.isAlive()) return known;
     const disk = this.#diskOf(domain);
     if (!existsSync(disk)) this.#install(disk);
+    writeFileSync(path.join(disk, 'boot-id'), `${domain.uuid}-${domain.boots}\n`);
     const session = new FakeSession(this.#host, target, domain, disk, hostKey, () => this.#behaviour(name));
     this.#sessions.set(address, session);
     return session;
