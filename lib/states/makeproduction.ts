@@ -14,14 +14,8 @@ async function makeProduction(job: Job): Promise<void> {
   job.log.info(`revision ${job.reservation.image.name} is production`, { idleComputersToReload: reloads });
 }
 
-function afterwards({ claim }: Job): Transition {
-  switch (claim.lastState) {
-    case 'new':
-    case 'reserved':
-      return { request: 'deleted', computer: 'available', ending: 'deleted' };
-    case 'inuse':
-      return { request: 'deleted', ending: 'released' };
-    default:
-      return { request: 'deleted' };
-  }
+/** The computer says whether its user was on it: the last state may be one before `inuse`. */
+function afterwards({ claim, reservation: { computer } }: Job): Transition {
+  if (claim.lastState === 'inuse' || computer.state === 'inuse') return { request: 'deleted', ending: 'released' };
+  return { request: 'deleted', computer: 'available', ending: 'deleted' };
 }

@@ -172,7 +172,7 @@ export class FakeGuests implements GuestConnector {
 
   /** What the image holds beside this machine's own files. */
   #install(disk: string): void {
-    mkdirSync(path.join(disk, 'etc'), { recursive: true });
+    mkdirSync(path.join(disk, 'etc', 'sudoers.d'), { recursive: true });
     writeFileSync(path.join(disk, 'etc', 'hostname'), 'localhost\n');
     writeFileSync(path.join(disk, 'etc', 'hosts'), '127.0.0.1 localhost\n');
   }

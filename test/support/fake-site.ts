@@ -8,6 +8,7 @@ import knex, { type Knex } from 'knex';
 import type { Config } from '../../lib/config/config';
 import { loadConfig } from '../../lib/config/load';
 import { makeJob } from '../../lib/daemon';
+import { describeError } from '../../lib/errors';
 import { Slots } from '../../lib/host/slots';
 import { STATE_IDS, stateName, type StateName } from '../../lib/model/states';
 import { PluginRegistry } from '../../lib/plugins/registry';
@@ -41,12 +42,23 @@ export interface NewRequest {
   readonly withoutLog?: boolean;
 }
 
+export interface ComputerRow {
+  readonly id: number;
+  readonly hostname: string;
+  readonly stateid: number;
+  readonly currentimageid: number;
+  readonly imagerevisionid: number;
+  readonly nextimageid: number;
+  readonly vmhostid: number | null;
+  readonly IPaddress: string;
+}
+
 /** Matches the script that asks a guest for its user. */
 const ASKS_FOR_USER = /announced=/;
 
 export class FakeSite {
   readonly log = new MemoryLog();
-  private readonly nodes: { poller: Poller; worker: Worker; nodeId: number }[] = [];
+  private readonly nodes: { poller: Poller; worker: Worker; lease: Lease }[] = [];
 
   private constructor(
     readonly host: FakeHost,
@@ -109,8 +121,13 @@ export class FakeSite {
       () => poller.pollNow(),
     );
     const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
-    this.nodes.push({ poller, worker, nodeId: lease.managementNodeId });
+    this.nodes.push({ poller, worker, lease });
     await poller.start();
+  }
+
+  /** Of the nodes that work. */
+  get leases(): Lease[] {
+    return this.nodes.map(({ lease }) => lease);
   }
 
   /** As SIGTERM does. */
@@ -212,14 +229,10 @@ export class FakeSite {
     }
   }
 
-  async computer(
-    name: string,
-  ): Promise<
-    Record<'id' | 'stateid' | 'currentimageid' | 'nextimageid', number> & { vmhostid: number | null; IPaddress: string }
-  > {
-    return this.database('computer')
+  async computer(name: string): Promise<ComputerRow> {
+    return (await this.database<ComputerRow>('computer')
       .where({ hostname: `${name}.test` })
-      .first();
+      .first())!;
   }
 
   async computerState(name: string): Promise<StateName> {
@@ -273,7 +286,7 @@ export class FakeSite {
 
 function describe(details: object | undefined): string {
   const error = (details as { error?: Error } | undefined)?.error;
-  return error ? `${error.message} ${String(error.cause ?? '')}` : '';
+  return error ? describeError(error) : '';
 }
 
 export async function eventually(condition: () => Promise<boolean> | boolean, seconds = 10): Promise<void> {
