@@ -92,6 +92,6 @@ function passwordFor({ config, reservation, variables }: Job, user: UserFacts): 
   if (user.uid !== null && reservation.managementNode.federatedAffiliations.includes(user.affiliation)) return null;
   const wanted = Number(variableFor(variables, 'user_password_length', user.affiliation));
   const length = Number.isInteger(wanted) && wanted >= SHORTEST_PASSWORD ? wanted : config.userPasswordLength;
-  const specials = variableFor(variables, 'user_password_spchar', user.affiliation) === '1';
+  const specials = Number(variableFor(variables, 'user_password_spchar', user.affiliation)) === 1;
   return makePassword(Math.min(length, LONGEST_PASSWORD), specials);
 }
