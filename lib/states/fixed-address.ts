@@ -9,8 +9,8 @@ export const setFixedAddress: JobStep = {
   run: configureAddress,
 };
 
-/** @throws ADDRESS_TAKEN, REQUEST_INVALID when the OS module cannot set one */
-async function configureAddress(job: Job): Promise<void> {
+/** Again after a reboot too: not every guest keeps it. @throws ADDRESS_TAKEN, REQUEST_INVALID when the OS module cannot set one */
+export async function configureAddress(job: Job): Promise<void> {
   const { claim, reservation, store } = job;
   const { computer, server, managementNode } = reservation;
   const address = await store.fixedAddress(server!);

@@ -1,6 +1,7 @@
 /** The user wants the machine to start anew, gently or not; afterwards he finds his way in as before. */
 import { ProvisiondError } from '../errors';
 import { prepareAccounts } from './accounts';
+import { configureAddress } from './fixed-address';
 import { allowedFrom } from './reserved';
 import type { Job, StateHandler } from './job';
 
@@ -57,8 +58,9 @@ async function resetPower(job: Job, { bootId }: Boot): Promise<void> {
   throw new ProvisiondError('GUEST_NO_ANSWER', `guest ${shortName} did not come back after its power was reset`);
 }
 
-/** Services and ports as before; the accounts of a server request too, for its groups may have changed meanwhile. */
+/** Services and ports as before; of a server request also its address, and its accounts: its groups may have changed. */
 async function restoreAccess(job: Job): Promise<void> {
+  if (job.reservation.server?.fixedIp) await configureAddress(job);
   if (job.reservation.server) await job.guest.reserve(await prepareAccounts(job, { keepPasswords: true }));
   await job.guest.grantAccess(allowedFrom(job));
 }
