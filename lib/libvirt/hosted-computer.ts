@@ -129,7 +129,8 @@ export class HostedComputer {
 
   get publicMac(): string {
     const { computer } = this.reservation;
-    const own = this.profile.generatePublicMac ? null : computer.publicMac;
+    const fixed = this.reservation.server?.fixedMac ?? null;
+    const own = fixed ?? (this.profile.generatePublicMac ? null : computer.publicMac);
     return (own ?? generatedMac(this.owner.managementNodeId, computer.id, 1)).toLowerCase();
   }
 

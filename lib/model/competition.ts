@@ -25,7 +25,8 @@ export function judgeRival(rival: Rival, imageRevisionId: number): Verdict {
   if (rival.state === 'complete' || rival.state === 'failed') return 'ignore';
   if (rival.state === 'maintenance') return 'refuse';
   if (work === 'image' || work === 'checkpoint') return 'wait';
-  if (rival.secondsToStart > 0) return 'ignore';
+  // One that begins later and is in hand already is being loaded ahead of its time.
+  if (rival.secondsToStart > 0 && rival.state !== 'pending') return 'ignore';
   // A reload of what we need is worth waiting for: it leaves the computer ready.
   if (work === 'reload') return rival.imageRevisionId === imageRevisionId ? 'wait' : 'complete';
   return 'wait';

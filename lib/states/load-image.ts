@@ -5,28 +5,38 @@
 import { ProvisiondError } from '../errors';
 import { loadSteps } from '../libvirt/load-steps';
 import { onlyWhen } from '../steps/step';
+import { SHORT_PATIENCE } from '../work/siblings';
+import { confirmServer } from './accounts';
 import type { Job, JobStep } from './job';
 import { releaseComputer } from './release-computer';
 import { waitForComputer } from './wait-for-computer';
 import { waitForGuest } from './wait-for-guest';
 
-/**
- * @param forced load even when the computer holds the image already (reinstall). The user has the computer then: when
- *   it fails, what he had goes with the rest
- */
-export function loadImage({ forced }: { forced: boolean }): JobStep[] {
+export interface LoadWish {
+  /**
+   * Load even when the computer holds the image already (reinstall). The user has the computer then: when it fails, what
+   * he had goes with the rest.
+   */
+  readonly forced: boolean;
+  /** A computer that an admin put aside is taken all the same. */
+  readonly inMaintenance?: boolean;
+}
+
+export function loadImage({ forced, inMaintenance }: LoadWish): JobStep[] {
   return [
     {
       name: 'check that the request can be served',
       run: checkRequest,
       ...(forced && { undo: releaseComputer }),
     },
-    { name: 'wait until the computer is free', run: waitForComputer },
+    { name: 'wait for the other management nodes', run: (job) => job.siblings.meet('begin', SHORT_PATIENCE) },
+    { name: 'wait until the computer is free', run: (job) => waitForComputer(job, { inMaintenance }) },
     { name: 'check the computer', story: { before: 'statuscheck' }, run: (job) => checkComputer(job, forced) },
     ...onlyWhen(mustLoad, [
       { name: 'set the computer reloading', story: { before: 'loadimageblade', after: 'info' }, run: setReloading },
       { name: 'find the image', story: { after: 'doesimageexists' }, run: findImage },
       { name: 'wait for a place on the host', run: (job) => job.takeLoadSlot() },
+      { name: 'look for a server request', run: confirmServer },
       ...loadSteps,
       {
         name: 'wait for the guest',
@@ -49,12 +59,6 @@ export function loadImage({ forced }: { forced: boolean }): JobStep[] {
 
 function checkRequest(job: Job): void {
   const { reservation } = job;
-  if (reservation.reservationCount > 1) {
-    throw new ProvisiondError('NOT_YET', `request ${reservation.request.id} is a cluster of several reservations`);
-  }
-  if (reservation.server) {
-    throw new ProvisiondError('NOT_YET', `request ${reservation.request.id} is a server request`);
-  }
   if (reservation.host === null) {
     throw new ProvisiondError(
       'COMPUTER_NOT_ASSIGNED',

@@ -7,22 +7,30 @@ const LOOK_EVERY_MS = 2000;
 const PATIENCE_MS = 24 * 5000;
 const LEAST_RELOAD_MINUTES = 5;
 
+export interface Waiting {
+  readonly patienceMs?: number;
+  /** A computer that an admin put aside will do. */
+  readonly inMaintenance?: boolean;
+}
+
 /**
  * Waits until no other request uses the computer (`computer_not_being_used` of VCL).
  * @throws COMPUTER_NOT_AVAILABLE naming what has it
  */
-export async function waitForComputer(job: Job): Promise<void> {
+export async function waitForComputer(job: Job, waiting: Waiting = {}): Promise<void> {
   const { computer, image } = job.reservation;
-  if (computer.state === 'deleted' || computer.state === 'vmhostinuse' || computer.state === 'maintenance') {
+  const { patienceMs = PATIENCE_MS, inMaintenance = false } = waiting;
+  const isAside = computer.state === 'maintenance' && !inMaintenance;
+  if (computer.state === 'deleted' || computer.state === 'vmhostinuse' || isAside) {
     throw new ProvisiondError('COMPUTER_NOT_AVAILABLE', `computer ${computer.shortName} is in state ${computer.state}`);
   }
   const reloadMs = Math.max(image.reloadMinutes, LEAST_RELOAD_MINUTES) * 60_000;
   const startedAt = performance.now();
   for (;;) {
-    const rivals = await standInTheWay(job);
+    const rivals = await rivalsOf(job);
     if (rivals.length === 0) return;
     const [rival] = rivals;
-    const patience = rivals.some(({ isReload }) => isReload) ? reloadMs : PATIENCE_MS;
+    const patience = rivals.some(({ isReload }) => isReload) ? Math.max(reloadMs, patienceMs) : patienceMs;
     if (rival!.refused || performance.now() - startedAt > patience) {
       throw new ProvisiondError(
         'COMPUTER_NOT_AVAILABLE',
@@ -33,7 +41,8 @@ export async function waitForComputer(job: Job): Promise<void> {
   }
 }
 
-async function standInTheWay(job: Job) {
+/** What of the others is in the way now; reloads that nobody waits for are told to give way. */
+export async function rivalsOf(job: Job) {
   const { computer, image, request } = job.reservation;
   const inTheWay: { requestId: number; state: string; isReload: boolean; refused: boolean }[] = [];
   for (const rival of await job.store.competitors(computer.id, request.id)) {

@@ -56,6 +56,7 @@ interface NodeRow {
   publicSubnetMask: string | null;
   publicDefaultGateway: string | null;
   publicDNSserver: string | null;
+  NOT_STANDALONE: string | null;
 }
 
 export function toManagementNode(row: NodeRow): ManagementNodeFacts {
@@ -68,6 +69,7 @@ export function toManagementNode(row: NodeRow): ManagementNodeFacts {
     publicNetmask: row.publicSubnetMask || null,
     publicGateway: row.publicDefaultGateway || null,
     publicDnsServers: splitList(row.publicDNSserver),
+    federatedAffiliations: splitList(row.NOT_STANDALONE),
   };
 }
 

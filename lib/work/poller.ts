@@ -1,6 +1,6 @@
 /** Looks at the inbox every fraction of a second: takes up what is due, and keeps what is in hand informed. */
 import type { Log } from '../log';
-import { DEFAULT_TIMINGS, timingsFrom, whenDue, type Timings } from '../model/timings';
+import { timingsFrom, whenDue, type Variables } from '../model/timings';
 import { isWorkable } from '../model/states';
 import type { DueRequest, Lease, Store } from '../store/store';
 import type { Worker } from './worker';
@@ -14,7 +14,7 @@ export class Poller {
   private failures = 0;
   private stopped = false;
   private wanted = false;
-  private timings: Timings = DEFAULT_TIMINGS;
+  private variables: Variables = new Map();
   /** Resolves with the first poll that succeeded: the daemon is ready. */
   readonly ready: Promise<void>;
   private becomeReady!: () => void;
@@ -40,11 +40,11 @@ export class Poller {
    * a predecessor left, and claims whose answer was lost with a connection.
    */
   async refresh(): Promise<void> {
-    this.timings = timingsFrom(await this.store.variables());
+    this.variables = await this.store.variables();
     for (const claim of await this.store.adoptOrphans(this.lease, this.worker.inHand)) {
       if (this.stopped || this.worker.has(claim.requestId)) continue;
       this.log.info('resuming what was interrupted', { request: claim.requestId, state: claim.state });
-      this.worker.start(claim, this.timings);
+      this.worker.start(claim, this.variables);
     }
   }
 
@@ -92,26 +92,32 @@ export class Poller {
 
   private async look(): Promise<void> {
     const asked = this.worker.inHand;
-    const { due, inHand } = await this.store.poll(this.lease.managementNodeId, asked);
+    const { due, joinable, inHand } = await this.store.poll(this.lease.managementNodeId, asked);
     this.worker.update(inHand, asked);
     for (const request of due) {
       if (this.stopped) return;
       if (!this.worker.has(request.requestId)) await this.takeUp(request);
     }
+    for (const requestId of joinable) {
+      if (this.stopped || this.worker.has(requestId)) continue;
+      const claim = await this.store.join(this.lease, requestId);
+      if (claim) this.worker.start(claim, this.variables);
+    }
   }
 
   private async takeUp(request: DueRequest): Promise<void> {
-    switch (whenDue(request, this.timings)) {
-      case 'work': {
+    switch (whenDue(request, timingsFrom(this.variables, request.affiliation))) {
+      // What is taken up before its start is loaded ahead: the handler is chosen by the reservation's clock.
+      case 'work':
+      case 'preload': {
         if (!isWorkable(request.state)) return;
         const claim = await this.store.claim(this.lease, request);
-        if (claim) this.worker.start(claim, this.timings);
+        if (claim) this.worker.start(claim, this.variables);
         return;
       }
       case 'remove':
         await this.store.removeAtRest(this.lease, request.requestId);
         return;
-      case 'preload': // comes with the whole VCL contract; until then the load begins at the start
       case 'not yet':
         return;
     }

@@ -40,13 +40,14 @@ export class RequestWatch {
   /** The row of a request that was taken up this moment. */
   static of(claim: Pick<Claim, 'requestId' | 'state'>): RequestWatch {
     const { requestId, state } = claim;
-    const row: RequestRow = { requestId, state: 'pending', lastState: state, secondsToEnd: Infinity, remoteIp: null };
+    const unknown = { secondsToEnd: Infinity, remoteIp: null, checkUser: true };
+    const row: RequestRow = { requestId, state: 'pending', lastState: state, ...unknown };
     return new RequestWatch(row, state, new AbortController());
   }
 
   /** Takes over what was read with the reservation, unless the poller was faster. */
-  begin({ request: { secondsToEnd }, remoteIp }: Reservation): void {
-    if (!this.isFresh) this.current = { ...this.current, secondsToEnd, remoteIp };
+  begin({ request: { secondsToEnd, checkUser }, remoteIp }: Reservation): void {
+    if (!this.isFresh) this.current = { ...this.current, secondsToEnd, checkUser, remoteIp };
   }
 
   get row(): RequestRow {

@@ -153,6 +153,7 @@ export class FakeGuests implements GuestConnector {
     if (known && known.hostKey === hostKey && known.isAlive()) return known;
     const disk = this.#diskOf(domain);
     if (!existsSync(disk)) this.#install(disk, address);
+    writeFileSync(path.join(disk, 'boot-id'), `${domain.uuid}-${domain.boots}\n`);
     const session = new FakeSession(this.#host, target, domain, disk, hostKey, () => this.#behaviour(name));
     this.#sessions.set(address, session);
     return session;
@@ -171,7 +172,7 @@ export class FakeGuests implements GuestConnector {
 
   /** What the image holds beside this machine's own files. */
   #install(disk: string, address: string): void {
-    mkdirSync(path.join(disk, 'etc'), { recursive: true });
+    mkdirSync(path.join(disk, 'etc', 'sudoers.d'), { recursive: true });
     writeFileSync(path.join(disk, 'etc', 'hostname'), 'localhost\n');
     writeFileSync(path.join(disk, 'etc', 'hosts'), '127.0.0.1 localhost\n');
     const publicAddress = address.replace(/\.\d+\.(\d+)$/, '.122.$1');

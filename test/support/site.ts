@@ -312,7 +312,7 @@ export class Site {
   }
 
   /** Runs a command in the guest as the user, with the password of the reservation. Keeps the session for `hold` s. */
-  async asUser({ address, password }: ReservationDetails, command: string): Promise<string> {
+  async asUser({ address, password }: ReservationDetails, command: string, login = USER): Promise<string> {
     const options = [
       'StrictHostKeyChecking=no',
       'UserKnownHostsFile=/dev/null',
@@ -320,7 +320,7 @@ export class Site {
       'ConnectTimeout=10',
       'PubkeyAuthentication=no',
     ];
-    const argv = ['-e', 'ssh', ...options.flatMap((option) => ['-o', option]), `${USER}@${address}`, command];
+    const argv = ['-e', 'ssh', ...options.flatMap((option) => ['-o', option]), `${login}@${address}`, command];
     return (await run('sshpass', argv, { env: { ...process.env, SSHPASS: password ?? '' } })).stdout;
   }
 

@@ -8,6 +8,7 @@ import { failureTransition } from '../../lib/states/outcome';
 import { runSteps, type RunOutcome } from '../../lib/steps/step';
 import type { Claim, Transition } from '../../lib/store/store';
 import { Narrator } from '../../lib/work/narrator';
+import { Siblings } from '../../lib/work/siblings';
 import { RequestWatch } from '../../lib/work/request-watch';
 import { FakeSite, USER_ADDRESS, type FakeSiteOptions } from './fake-site';
 import type { StepWorld } from './step-harness';
@@ -83,7 +84,9 @@ export class StateWorld implements StepWorld<Job, Transition> {
       reservation: reservation!,
       watch,
       narrator,
+      siblings: new Siblings(site.store, reservation!, narrator, watch, {}),
       timings: site.timings,
+      variables: new Map(),
       log: site.log,
       whenEnded: () => Promise.resolve(),
       onEnd: () => {},

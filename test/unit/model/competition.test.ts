@@ -7,6 +7,7 @@ it.each<[string, Partial<Rival>, ReturnType<typeof judgeRival>]>([
   ['that has ended', { state: 'complete', lastState: 'inuse' }, 'ignore'],
   ['that failed', { state: 'failed', lastState: 'new' }, 'ignore'],
   ['that begins later', { state: 'new', secondsToStart: 60 }, 'ignore'],
+  ['that begins later, but is being loaded already', { state: 'pending', secondsToStart: 1800 }, 'wait'],
   ['that an admin put aside', { state: 'maintenance', lastState: 'image' }, 'refuse'],
   ['that is being captured', { state: 'pending', lastState: 'image' }, 'wait'],
   ['that is being captured, whenever it began', { state: 'image', secondsToStart: 60 }, 'wait'],
