@@ -164,8 +164,10 @@ export class Worker {
   ): Promise<void> {
     const transition = this.transitionOf(handler, job, outcome);
     if (transition === null) return;
-    await job.narrator.flush();
-    const written = await this.persistently(job.watch, () => this.store.finish(job.claim, reservations, transition));
+    const written = await this.persistently(job.watch, async () => {
+      await job.narrator.flush(); // before the end of the story, also when the database was away
+      return this.store.finish(job.claim, reservations, transition);
+    });
     if (written === 'overtaken') job.log.info('the front end changed the request meanwhile; its state is worked next');
     else job.log.info(`'${handler.state}' is done`, { ...transition });
   }
