@@ -1,5 +1,6 @@
 /** Removes what an audit found orphaned twice: with the lock of the computer's fence held, and only if nobody worked it since. */
 import path from 'node:path';
+import { ProvisiondError } from '../errors';
 import { FENCED_OFF } from '../host/fence';
 import { type Host, script } from '../host/host';
 import type { Finding } from './host-audit';
@@ -57,6 +58,10 @@ export async function removeOrphans(
   computer: string,
   orphans: readonly Finding[],
 ): Promise<boolean> {
+  // The name comes from metadata on the host and becomes the name of a file.
+  if (!/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(computer)) {
+    throw new ProvisiondError('CONFLICT', `${JSON.stringify(computer)} on host ${host.name} is no name of a computer`);
+  }
   const of = (kind: Finding['kind']) => orphans.filter((orphan) => orphan.kind === kind);
   const uuids = of('domain').map(({ id }) => id);
   const isOrphan = ({ mac, ip }: SurveyedEntry) => of('address').some(({ what, id }) => what === mac && id === ip);

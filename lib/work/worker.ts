@@ -51,6 +51,7 @@ interface Work {
   readonly watch: RequestWatch;
   readonly variables: Variables;
   readonly log: Log;
+  readonly narrators: Narrator[];
 }
 
 export class Worker {
@@ -77,7 +78,7 @@ export class Worker {
   start(claim: Claim, variables: Variables): void {
     const log = this.log.child({ request: claim.requestId });
     const watch = RequestWatch.of(claim);
-    const ended = this.work({ claim, watch, variables, log })
+    const ended = this.work({ claim, watch, variables, log, narrators: [] })
       .catch((error: unknown) => log.error(`request in state '${claim.state}' could not be worked`, { error }))
       .finally(() => {
         this.jobs.delete(claim.requestId);
@@ -140,6 +141,7 @@ export class Worker {
         ? work.log.child({ reservation: reservation.id, computer: reservation.computer.shortName })
         : work.log;
     const narrator = new Narrator(this.store, claim, reservation, log);
+    work.narrators.push(narrator);
     return this.makeJob({
       claim,
       reservation,
@@ -166,7 +168,10 @@ export class Worker {
       others === 'failed' && transition.request === 'reserved'
         ? { ...transition, request: 'failed' as const }
         : transition;
-    const written = await this.persistently(watch, () => this.store.finish(claim, reservations, whole));
+    const written = await this.persistently(watch, async () => {
+      for (const narrator of work.narrators) await narrator.flush(); // before the end, also when the database was away
+      return this.store.finish(claim, reservations, whole);
+    });
     if (written === 'overtaken') log.info('the front end changed the request meanwhile; its state is worked next');
     else log.info(`'${claim.state}' is done`, { ...whole });
   }

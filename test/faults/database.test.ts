@@ -21,7 +21,7 @@ describe('a load goes on through the faults of its database', () => {
     admin = knex({ client: 'mysql2', connection: server.url, pool: { min: 0 } });
     // Without the privilege to write while the server is read-only, as a site's account is.
     const grants =
-      "create user plain@'127.0.0.1' identified by 'plain'; grant all on `site\\_%`.* to plain@'127.0.0.1'";
+      "create user plain@'127.0.0.1' identified by 'plain'; grant all on `site\\_%`.* to plain@'127.0.0.1'; grant select on provisiond.* to plain@'127.0.0.1'";
     execFileSync('mariadb', ['--no-defaults', `--socket=${server.folder}/socket`, '--user=root', '-e', grants]);
     const mysqlUrl = server.url.replace('provisiond:provisiond@', 'plain:plain@');
     site = await Site.open({ dialect: 'mysql', mysqlUrl });
