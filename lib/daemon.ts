@@ -108,13 +108,7 @@ async function beActive(
 ): Promise<void> {
   const { store, config } = parts;
   const lost = new AbortController();
-  const worker: Worker = new Worker(
-    store,
-    config,
-    jobMaker(parts),
-    log,
-    () => poller.pollNow(),
-  );
+  const worker: Worker = new Worker(store, config, jobMaker(parts), log, () => poller.pollNow());
   const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
   const heartbeat = schedule('heartbeat', '*/5 * * * * *', log, async () => {
     if (!(await keeper.beat(lease))) lost.abort(new Error('the lease was lost'));
@@ -122,11 +116,12 @@ async function beActive(
   const refresh = schedule('refresh', '*/30 * * * * *', log, () => poller.refresh());
   try {
     await keeper.beat(lease);
-    await poller.start();
+    poller.start();
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
     await Promise.all([heartbeat.stop(), refresh.stop(), poller.stop()]);
-    await worker.stop(stopping.aborted ? 'the daemon stops' : 'the lease was lost');
+    if (stopping.aborted) await worker.stopForGood('the daemon stops');
+    else await worker.stop('the lease was lost');
     if (!lost.signal.aborted)
       await store.releaseLease(lease).catch((error: unknown) => log.warn('lease not released', { error }));
   }

@@ -39,7 +39,8 @@ async function waitForAcknowledgement(job: Job): Promise<Transition | void> {
   job.narrator.note('acknowledgetimeout', 'waiting for the user to acknowledge');
   await job.narrator.flush();
   const timeoutMs = job.timings.acknowledgetimeout * 1000;
-  const from = await job.watch.until((row) => row.remoteIp ?? undefined, timeoutMs);
+  const from =
+    (await job.watch.until((row) => row.remoteIp ?? undefined, timeoutMs)) ?? (await job.watch.next()).remoteIp;
   if (from === null) return { request: 'timeout', computer: 'available', ending: 'noack' };
 }
 

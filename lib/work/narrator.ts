@@ -4,7 +4,7 @@
  * a load of twenty steps costs a few statements. The log is the story, not the truth: losing its last lines in a crash
  * loses nothing that a resumed run needs.
  */
-import { describeError, ProvisiondError } from '../errors';
+import { describeError, findError, ProvisiondError } from '../errors';
 import type { Log } from '../log';
 import type { Reservation } from '../model/reservation';
 import type { StepEvent } from '../steps/step';
@@ -62,16 +62,36 @@ export class Narrator {
 
   /** Writes what was gathered. Failing to is logged and no more: the work itself goes on. */
   async flush(): Promise<void> {
+    await this.tell().catch((error: unknown) =>
+      this.log.warn('could not write the story of the reservation', { error }),
+    );
+  }
+
+  /**
+   * The same for who cannot go on without it. Lines that found the database away are kept for the next time.
+   * @throws DATABASE_UNAVAILABLE; what fails for another reason is logged and given up
+   */
+  async tell(): Promise<void> {
     clearTimeout(this.timer);
     this.timer = undefined;
+    const mine = this.writing.then(() => this.write());
+    this.writing = mine.catch(() => {});
+    await mine;
+  }
+
+  private async write(): Promise<void> {
     const lines = this.lines;
     this.lines = [];
-    if (lines.length > 0) {
-      this.writing = this.writing
-        .then(() => this.store.tell(lines))
-        .catch((error: unknown) => this.log.warn('could not write the story of the reservation', { error }));
+    if (lines.length === 0) return;
+    try {
+      await this.store.tell(lines);
+    } catch (error) {
+      if (findError(error, 'DATABASE_UNAVAILABLE')) {
+        this.lines = [...lines, ...this.lines];
+        throw error;
+      }
+      this.log.warn('could not write the story of the reservation', { error });
     }
-    await this.writing;
   }
 
   private add(

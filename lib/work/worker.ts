@@ -7,6 +7,7 @@
  *   and when the daemon stops or loses its lease (the row stays pending; whoever comes next resumes it).
  * - A database that is away ends nothing: the job waits for it.
  */
+import { setTimeout } from 'node:timers/promises';
 import type { Config } from '../config/config';
 import { asProvisiondError, findError, ProvisiondError } from '../errors';
 import type { Log } from '../log';
@@ -19,6 +20,11 @@ import { runSteps, type RunOutcome } from '../steps/step';
 import type { Claim, Store, Transition } from '../store/store';
 import { Narrator } from './narrator';
 import { Interrupted, RequestWatch } from './request-watch';
+
+/** Jobs get so long to come to a step border; systemd and people lose patience a little later. */
+const STOP_GRACE_MS = 7000;
+/** A database that is back is noticed that soon. */
+const LONGEST_DATABASE_PAUSE_MS = 5000;
 
 /** What only the composition root can make of a reservation: the ways to its host and guest. */
 export type JobMaker = (parts: JobParts) => Job;
@@ -62,6 +68,7 @@ export class Worker {
 
   /** Begins to work a claim. Does not wait for its end. */
   start(claim: Claim, timings: Timings): void {
+    if (this.jobs.has(claim.requestId)) return;
     const log = this.log.child({ request: claim.requestId });
     const watch = RequestWatch.of(claim);
     const ended = this.work(claim, watch, timings, log)
@@ -84,13 +91,22 @@ export class Worker {
     await Promise.all([...this.jobs.values()].map(({ ended }) => ended));
   }
 
+  /**
+   * The same because the process ends: a command that hangs is not waited for. Its job is resumed by whoever comes
+   * next, as after a crash.
+   */
+  async stopForGood(reason: string): Promise<void> {
+    const grace = new AbortController();
+    const patience = setTimeout(STOP_GRACE_MS, undefined, { signal: grace.signal }).catch(() => {});
+    await Promise.race([this.stop(reason), patience]);
+    grace.abort();
+    if (this.jobs.size > 0) this.log.warn('stopping in the middle of a step', { requests: this.inHand });
+  }
+
   private async work(claim: Claim, watch: RequestWatch, timings: Timings, log: Log): Promise<void> {
-    const reservations = await this.persistently(watch, () => this.store.readReservations(claim));
+    const reservations = await this.read(claim, watch, log);
     const [reservation] = reservations;
-    if (!reservation) {
-      log.info('the request has no reservation on this node any more');
-      return;
-    }
+    if (!reservation) return;
     watch.begin(reservation);
     const handler = STATE_HANDLERS[claim.state];
     const narrator = new Narrator(this.store, claim, reservation, log);
@@ -115,6 +131,20 @@ export class Worker {
     }
   }
 
+  /** @returns nothing when the rows cannot be used: nobody's work would ever end such a request, so it ends here */
+  private async read(claim: Claim, watch: RequestWatch, log: Log): Promise<Reservation[]> {
+    try {
+      return await this.persistently(watch, () => this.store.readReservations(claim));
+    } catch (thrown) {
+      const error = asProvisiondError(thrown, `reading request ${claim.requestId}`);
+      if (watch.signal.aborted || isOvertaken(error)) throw error;
+      log.error('the rows of the request cannot be used', { error });
+      const transition = failureTransition({ state: claim.state, error, leftovers: [], secondsToEnd: 0 });
+      await this.persistently(watch, () => this.store.finish(claim, [], transition));
+      return [];
+    }
+  }
+
   /** Runs the steps, again from the top while what failed may well succeed a little later. */
   private async run(handler: StateHandler, job: Job): Promise<RunOutcome<Transition>> {
     for (let attempt = 1; ; attempt++) {
@@ -125,7 +155,7 @@ export class Worker {
         keepOnFailure: (error) => again(error) || isOvertaken(error),
       });
       if (outcome.kind !== 'failed' || !again(outcome.error)) return outcome;
-      const delayMs = this.config.retryDelayMs * 2 ** Math.min(attempt - 1, 5);
+      const delayMs = this.delayMs(outcome.error, attempt);
       job.log.warn(`step '${outcome.step}' failed, trying again in ${Math.round(delayMs / 100) / 10} s`, {
         attempt,
         error: outcome.error,
@@ -136,6 +166,11 @@ export class Worker {
         return { kind: 'aborted', reason };
       }
     }
+  }
+
+  private delayMs(error: ProvisiondError, attempt: number): number {
+    const delayMs = this.config.retryDelayMs * 2 ** Math.min(attempt - 1, 5);
+    return findError(error, 'DATABASE_UNAVAILABLE') ? Math.min(delayMs, LONGEST_DATABASE_PAUSE_MS) : delayMs;
   }
 
   private mayRetry(error: ProvisiondError, attempt: number): boolean {
@@ -151,8 +186,10 @@ export class Worker {
   ): Promise<void> {
     const transition = this.transitionOf(handler, job, outcome);
     if (transition === null) return;
-    await job.narrator.flush();
-    const written = await this.persistently(job.watch, () => this.store.finish(job.claim, reservations, transition));
+    const written = await this.persistently(job.watch, async () => {
+      await job.narrator.tell(); // the user reads there why it failed
+      return this.store.finish(job.claim, reservations, transition);
+    });
     if (written === 'overtaken') job.log.info('the front end changed the request meanwhile; its state is worked next');
     else job.log.info(`'${handler.state}' is done`, { ...transition });
   }
@@ -196,7 +233,7 @@ export class Worker {
       } catch (thrown) {
         const error = asProvisiondError(thrown, 'writing to the database');
         if (!findError(error, 'DATABASE_UNAVAILABLE') || watch.signal.reason instanceof Interrupted) throw error;
-        await new Promise((resolve) => setTimeout(resolve, this.config.retryDelayMs));
+        await setTimeout(this.config.retryDelayMs);
       }
     }
   }
