@@ -116,11 +116,12 @@ async function beActive(
   const refresh = schedule('refresh', '*/30 * * * * *', log, () => poller.refresh());
   try {
     await keeper.beat(lease);
-    await poller.start();
+    poller.start();
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
     await Promise.all([heartbeat.stop(), refresh.stop(), poller.stop()]);
-    await worker.stop(stopping.aborted ? 'the daemon stops' : 'the lease was lost');
+    if (stopping.aborted) await worker.stopForGood('the daemon stops');
+    else await worker.stop('the lease was lost');
     if (!lost.signal.aborted)
       await store.releaseLease(lease).catch((error: unknown) => log.warn('lease not released', { error }));
   }

@@ -51,7 +51,10 @@ async function waitForAcknowledgement(job: Job): Promise<Transition | void> {
   while (!isAcknowledged(job)) {
     job.siblings.check();
     const leftMs = deadline - performance.now();
-    if (leftMs <= 0) return { request: 'timeout', computer: 'available', ending: 'noack' };
+    if (leftMs <= 0) {
+      if ((await job.watch.next()).remoteIp !== null) return;
+      return { request: 'timeout', computer: 'available', ending: 'noack' };
+    }
     await job.watch.until((row) => row.remoteIp ?? undefined, Math.min(leftMs, LISTEN_MS));
   }
 }

@@ -18,13 +18,22 @@ export class LeaseKeeper {
     private readonly log: Log,
   ) {}
 
-  /** Waits until this daemon is the active one of the node. @throws the signal's reason */
+  /** Waits until this daemon is the active one of the node, and for a database that is away. @throws the signal's reason */
   async acquire(managementNodeId: number, signal: AbortSignal): Promise<Lease> {
     const holder = ownHolder();
     let dead: string | undefined;
-    for (let standby = false; ;) {
+    for (let standby = false, away = false; ;) {
       signal.throwIfAborted();
-      const lease = await this.store.acquireLease(managementNodeId, holder, this.seconds, dead);
+      let lease: Lease | null;
+      try {
+        lease = await this.store.acquireLease(managementNodeId, holder, this.seconds, dead);
+      } catch (error) {
+        if (!findError(error, 'DATABASE_UNAVAILABLE')) throw error;
+        if (!away) this.log.warn('the database could not be asked for the lease; trying again', { error });
+        away = true;
+        await pause(TRY_AGAIN_MS, signal);
+        continue;
+      }
       if (lease) {
         this.renewedAt = performance.now();
         this.log.info('this daemon is active now', { holder, token: lease.token });

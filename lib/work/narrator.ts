@@ -65,24 +65,36 @@ export class Narrator {
 
   /** Writes what was gathered. Failing to is logged and no more: the work itself goes on; an outage keeps the lines. */
   async flush(): Promise<void> {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    const lines = this.lines;
-    this.lines = [];
-    if (lines.length > 0) {
-      this.writing = this.writing.then(() => this.write(lines));
-    }
-    await this.writing;
+    await this.tell().catch((error: unknown) =>
+      this.log.warn('could not write the story of the reservation', { error }),
+    );
   }
 
-  private async write(lines: StoryLine[]): Promise<void> {
+  /**
+   * The same for who cannot go on without it. Lines that found the database away are kept for the next time.
+   * @throws DATABASE_UNAVAILABLE; what fails for another reason is logged and given up
+   */
+  async tell(): Promise<void> {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    const mine = this.writing.then(() => this.write());
+    this.writing = mine.catch(() => {});
+    await mine;
+  }
+
+  private async write(): Promise<void> {
+    const lines = this.lines;
+    this.lines = [];
+    if (lines.length === 0) return;
     try {
       await this.store.tell(lines);
     } catch (error) {
+      if (findError(error, 'DATABASE_UNAVAILABLE')) {
+        this.lines = [...lines, ...this.lines].slice(0, MOST_KEPT);
+        this.timer ??= setTimeout(() => void this.flush(), TRY_AGAIN_MS).unref();
+        throw error;
+      }
       this.log.warn('could not write the story of the reservation', { error });
-      if (!findError(error, 'DATABASE_UNAVAILABLE')) return;
-      this.lines = [...lines, ...this.lines].slice(0, MOST_KEPT);
-      this.timer ??= setTimeout(() => void this.flush(), TRY_AGAIN_MS).unref();
     }
   }
 

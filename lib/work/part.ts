@@ -116,7 +116,7 @@ function failed(
 }
 
 /** The row is somebody else's now: not a failure, and nothing is undone. */
-function isOvertaken(error: ProvisiondError): boolean {
+export function isOvertaken(error: ProvisiondError): boolean {
   return findError(error, 'CLAIM_LOST') !== undefined || findError(error, 'LEASE_LOST') !== undefined;
 }
 

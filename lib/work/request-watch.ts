@@ -101,6 +101,16 @@ export class RequestWatch {
     });
   }
 
+  /**
+   * The row as of a poll that comes after this call: an outage of the database is not an empty answer.
+   * @throws the signal's reason when the job is told to stop
+   */
+  async next(): Promise<RequestRow> {
+    const before = this.current;
+    while ((await this.until((row) => (row === before ? undefined : row), 60_000)) === null);
+    return this.current;
+  }
+
   /** A pause that ends early when the job is told to stop. @throws the signal's reason */
   async pause(milliseconds: number): Promise<void> {
     await this.until(() => undefined, milliseconds);

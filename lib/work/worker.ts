@@ -8,6 +8,7 @@
  *   and when the daemon stops or loses its lease (the row stays pending; whoever comes next resumes it).
  * - A database that is away ends nothing: the job waits for it.
  */
+import { setTimeout } from 'node:timers/promises';
 import type { Config } from '../config/config';
 import { asProvisiondError, findError } from '../errors';
 import type { Log } from '../log';
@@ -16,12 +17,16 @@ import type { RequestRow, Reservation } from '../model/reservation';
 import { isShared } from '../model/states';
 import { handlerFor } from '../states';
 import type { Job, StateHandler } from '../states/job';
+import { failureTransition } from '../states/outcome';
 import type { Claim, Store, Transition } from '../store/store';
 import { combineEnds } from './combine-ends';
 import { Narrator } from './narrator';
-import { runPart, type PartEnd } from './part';
+import { isOvertaken, runPart, type PartEnd } from './part';
 import { Interrupted, Overtaken, RequestWatch } from './request-watch';
 import { Siblings, waitForOtherNodes, type SharedFate } from './siblings';
+
+/** Jobs get so long to come to a step border; systemd and people lose patience a little later. */
+const STOP_GRACE_MS = 7000;
 
 /** What only the composition root can make of a reservation: the ways to its host and guest. */
 export type JobMaker = (parts: JobParts) => Job;
@@ -76,6 +81,7 @@ export class Worker {
 
   /** Begins to work a claim. Does not wait for its end. */
   start(claim: Claim, variables: Variables): void {
+    if (this.jobs.has(claim.requestId)) return;
     const log = this.log.child({ request: claim.requestId });
     const watch = RequestWatch.of(claim);
     const ended = this.work({ claim, watch, variables, log, narrators: [] })
@@ -98,21 +104,44 @@ export class Worker {
     await Promise.all([...this.jobs.values()].map(({ ended }) => ended));
   }
 
+  /**
+   * The same because the process ends: a command that hangs is not waited for. Its job is resumed by whoever comes
+   * next, as after a crash.
+   */
+  async stopForGood(reason: string): Promise<void> {
+    const grace = new AbortController();
+    const patience = setTimeout(STOP_GRACE_MS, undefined, { signal: grace.signal }).catch(() => {});
+    await Promise.race([this.stop(reason), patience]);
+    grace.abort();
+    if (this.jobs.size > 0) this.log.warn('stopping in the middle of a step', { requests: this.inHand });
+  }
+
   private async work(work: Work): Promise<void> {
     const { claim, watch, log } = work;
     for (;;) {
-      const reservations = await this.persistently(watch, () => this.store.readReservations(claim));
+      const reservations = await this.read(work);
       const [first] = reservations;
-      if (!first) {
-        log.info('the request has no reservation on this node any more');
-        return;
-      }
+      if (!first) return;
       watch.begin(first);
       const handler = handlerFor(first);
       log.info(`working on '${claim.state}'`, { computer: first.computer.shortName, lastState: claim.lastState });
       const ends = await this.runParts(work, handler, reservations);
       if (!ends.some(({ kind }) => kind === 'again')) return this.conclude(work, reservations, ends);
       log.info('the front end completed the rows of the request; it is read again');
+    }
+  }
+
+  /** @returns nothing when the rows cannot be used: nobody's work would ever end such a request, so it ends here */
+  private async read({ claim, watch, log }: Work): Promise<Reservation[]> {
+    try {
+      return await this.persistently(watch, () => this.store.readReservations(claim));
+    } catch (thrown) {
+      const error = asProvisiondError(thrown, `reading request ${claim.requestId}`);
+      if (watch.signal.aborted || isOvertaken(error)) throw error;
+      log.error('the rows of the request cannot be used', { error });
+      const transition = failureTransition({ state: claim.state, error, leftovers: [], secondsToEnd: 0 });
+      await this.persistently(watch, () => this.store.finish(claim, [], transition));
+      return [];
     }
   }
 
@@ -169,7 +198,7 @@ export class Worker {
         ? { ...transition, request: 'failed' as const }
         : transition;
     const written = await this.persistently(watch, async () => {
-      for (const narrator of work.narrators) await narrator.flush(); // before the end, also when the database was away
+      for (const narrator of work.narrators) await narrator.tell(); // the user reads there why it failed
       return this.store.finish(claim, reservations, whole);
     });
     if (written === 'overtaken') log.info('the front end changed the request meanwhile; its state is worked next');
@@ -184,7 +213,7 @@ export class Worker {
       } catch (thrown) {
         const error = asProvisiondError(thrown, 'writing to the database');
         if (!findError(error, 'DATABASE_UNAVAILABLE') || watch.signal.reason instanceof Interrupted) throw error;
-        await new Promise((resolve) => setTimeout(resolve, this.config.retryDelayMs));
+        await setTimeout(this.config.retryDelayMs);
       }
     }
   }

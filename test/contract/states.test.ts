@@ -11,10 +11,11 @@ if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 
 /** While somebody is on the machine a failure takes nothing from him; what is being cleaned up is never built up. */
+const RECLAIM: StepListRules = { afterFailure: 'no more than before', besides: ['a reload is ordered'] };
 const RULES: Partial<Record<(typeof WORKABLE_REQUEST_STATES)[number], StepListRules>> = {
   inuse: { afterFailure: 'what was there before' },
-  timeout: { afterFailure: 'no more than before' },
-  deleted: { afterFailure: 'no more than before' },
+  timeout: RECLAIM,
+  deleted: RECLAIM,
 };
 
 wherever('the steps of a state', () => {
@@ -24,6 +25,10 @@ wherever('the steps of a state', () => {
     const makeWorld = async () => (await scene(await StateWorld.open())).take();
     describeStepList(`'${state}'`, STATE_HANDLERS[state].steps, makeWorld, RULES[state]);
   }
+
+  const reloaded = { computers: [{ afterwards: 'reload' as const }] };
+  const makeWorld = async () => (await SCENES.deleted!(await StateWorld.open(reloaded))).take();
+  describeStepList("'deleted', of a computer that is loaded again", STATE_HANDLERS.deleted.steps, makeWorld, RECLAIM);
 });
 
 wherever('a state without a scene of its own', () => {

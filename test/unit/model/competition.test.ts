@@ -18,5 +18,12 @@ it.each<[string, Partial<Rival>, ReturnType<typeof judgeRival>]>([
   ['that waits to reload something else', { state: 'reload', imageRevisionId: 8 }, 'complete'],
 ])('another request on the computer %s', (_what, rival, verdict) => {
   const other: Rival = { state: 'new', lastState: 'new', secondsToStart: -1, imageRevisionId: 1, ...rival };
-  expect(judgeRival(other, MINE)).toBe(verdict);
+  expect(judgeRival(other, MINE, 'new')).toBe(verdict);
+});
+
+it('a reload gives way to a user who comes, instead of both waiting for the other', () => {
+  const user: Rival = { state: 'pending', lastState: 'new', secondsToStart: -1, imageRevisionId: MINE };
+  expect(judgeRival(user, MINE, 'reload')).toBe('yield');
+  expect(judgeRival({ ...user, secondsToStart: 60 }, MINE, 'reload')).toBe('ignore');
+  expect(judgeRival({ ...user, lastState: 'deleted' }, MINE, 'reload')).toBe('wait');
 });
