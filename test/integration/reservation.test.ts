@@ -127,7 +127,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
     await site.waitForRequest(requestId, null, 90);
     expect(await site.computerState('vm1')).toBe('available');
     const computer = await site.database('computer').where({ hostname: 'vm1' }).first<{ imagerevisionid: number }>();
-    expect(computer!.imagerevisionid).toBe(site.image.revisionId);
+    expect(computer.imagerevisionid).toBe(site.image.revisionId);
     expect(await site.inGuest('192.168.121.11', 'hostname')).toBe('vm1\n');
 
     const next = await site.reserve({ computer: 'vm1' });
@@ -142,7 +142,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
     await site.frontEnd.connect(requestId, '192.168.122.1');
     await site.waitForRequest(requestId, 'complete/timeout', 60);
     const log = await site.database('log').where({ requestid: requestId }).first<{ ending: string }>();
-    expect(log!.ending).toBe('nologin');
+    expect(log.ending).toBe('nologin');
     expect(await site.computerState('vm1')).toBe('available');
     expect(await site.leftovers()).toEqual([]);
   }, 120_000);

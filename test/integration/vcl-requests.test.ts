@@ -12,12 +12,12 @@ describe('on real guests', () => {
   }, 60_000);
   afterEach(() => site?.close(), 60_000);
 
-  const server = async (requestId: number, more: object = {}) => {
-    const [id] = (await site
-      .database('serverrequest')
-      .insert({ name: 'srv', requestid: requestId, ...more })) as number[];
-    return id!;
+  const insert = async (table: string, row: object) => {
+    const ids: number[] = await site.database(table).insert(row);
+    return ids[0]!;
   };
+  const server = (requestId: number, more: object = {}) =>
+    insert('serverrequest', { name: 'srv', requestid: requestId, ...more });
   const variable = (name: string, serialization: string, value: string) =>
     site.database('variable').insert({ name, serialization, value, timestamp: '2026-01-01 00:00:00' });
 
@@ -41,20 +41,18 @@ describe('on real guests', () => {
 
   it('a server has its fixed address, its user data and the accounts of its groups', async () => {
     const requestId = await site.reserve({ computer: 'vm1' });
-    const group = (
-      await site.database('usergroup').insert({ name: 'srv', affiliationid: 1, ownerid: 1, custom: 1 })
-    )[0]!;
+    const group = await insert('usergroup', { name: 'srv', affiliationid: 1, ownerid: 1, custom: 1 });
     const userid = await site.frontEnd.ensureUser('lou');
     await site.database('usergroupmembers').insert({ userid, usergroupid: group });
     const reservation = await site.database('reservation').where({ requestid: requestId }).first<{ id: number }>();
     const serverId = await server(requestId, { logingroupid: group, fixedIP: '192.168.122.77' });
     await variable(`fixedIPsr${serverId}`, 'yaml', '---\nnetmask: 255.255.255.0\nrouter: 192.168.122.1\ndns: []\n');
-    await variable(`userdata|${reservation!.id}`, 'none', 'for the guest\n');
+    await variable(`userdata|${reservation.id}`, 'none', 'for the guest\n');
     await site.waitForRequest(requestId, 'inuse/reserved', 120);
     expect(await site.inGuest(PRIVATE[0]!, 'cat /root/.vclcontrol/post_reserve_userdata')).toBe('for the guest\n');
     const { password } = await site
       .database('reservationaccounts')
-      .where({ reservationid: reservation!.id, userid })
+      .where({ reservationid: reservation.id, userid })
       .first<{ password: string }>();
     const lou = { ...(await site.frontEnd.show(requestId)), password };
     expect(await site.asUser(lou, 'id -un', 'lou')).toBe('lou\n');
@@ -75,7 +73,7 @@ describe('on real guests', () => {
     const requestId = await site.reserve({ computer: 'vm1' });
     const computer = await site.database('computer').where({ hostname: 'vm2' }).first<{ id: number }>();
     const first = await site.database('reservation').where({ requestid: requestId }).first<Record<string, number>>();
-    await site.database('reservation').insert({ ...first, id: undefined, computerid: computer!.id });
+    await site.database('reservation').insert({ ...first, id: undefined, computerid: computer.id });
     await site.waitUntilReady(requestId, 150).catch(() => {});
     await site.waitForRequest(requestId, 'pending/reserved', 90);
     await eventually(async () => (await site.computerState('vm2')) === 'reserved', 10);
