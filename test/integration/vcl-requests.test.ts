@@ -12,12 +12,12 @@ describe('on real guests', () => {
   }, 60_000);
   afterEach(() => site?.close(), 60_000);
 
-  const server = async (requestId: number, more: object = {}) => {
-    const [id] = (await site
-      .database('serverrequest')
-      .insert({ name: 'srv', requestid: requestId, ...more })) as number[];
-    return id!;
+  const insert = async (table: string, row: object) => {
+    const ids: number[] = await site.database(table).insert(row);
+    return ids[0]!;
   };
+  const server = (requestId: number, more: object = {}) =>
+    insert('serverrequest', { name: 'srv', requestid: requestId, ...more });
   const variable = (name: string, serialization: string, value: string) =>
     site.database('variable').insert({ name, serialization, value, timestamp: '2026-01-01 00:00:00' });
 
@@ -41,9 +41,7 @@ describe('on real guests', () => {
 
   it('a server has its fixed address, its user data and the accounts of its groups', async () => {
     const requestId = await site.reserve({ computer: 'vm1' });
-    const group = (
-      await site.database('usergroup').insert({ name: 'srv', affiliationid: 1, ownerid: 1, custom: 1 })
-    )[0]!;
+    const group = await insert('usergroup', { name: 'srv', affiliationid: 1, ownerid: 1, custom: 1 });
     const userid = await site.frontEnd.ensureUser('lou');
     await site.database('usergroupmembers').insert({ userid, usergroupid: group });
     const reservation = await site.database('reservation').where({ requestid: requestId }).first<{ id: number }>();
