@@ -116,7 +116,7 @@ export class FakeSite {
     const worker: Worker = new Worker(store, config, jobMaker(ports), log, () => poller.pollNow());
     const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
     this.nodes.push({ poller, worker, lease });
-    await poller.start();
+    poller.start();
   }
 
   /** Of the nodes that work. */
