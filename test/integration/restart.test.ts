@@ -97,7 +97,7 @@ describe('a daemon that is replaced in the middle of its work', () => {
     await endIn(requestId, 2);
     await eventually(async () => [null, 'complete/timeout'].includes(await site.requestState(requestId)), 60);
     const log = await site.database('log').where({ requestid: requestId }).first<{ ending: string }>();
-    expect(log!.ending).toBe('EOR');
+    expect(log.ending).toBe('EOR');
     expect(await site.computerState('vm1')).toBe('available');
     expect(await site.leftovers()).toEqual([]);
   }, 240_000);
