@@ -31,11 +31,11 @@ wherever('the steps of a state', () => {
   describeStepList("'deleted', of a computer that is loaded again", STATE_HANDLERS.deleted.steps, makeWorld, RECLAIM);
 });
 
-wherever('a state without a scene of its own', () => {
+wherever('a state that this version cannot work', () => {
   let world: StateWorld | undefined;
   afterEach(() => world?.close());
 
-  it.each(WORKABLE_REQUEST_STATES.filter((state) => !SCENES[state]))(
+  it.each(WORKABLE_REQUEST_STATES.filter((state) => STATE_HANDLERS[state].isNotYet))(
     "'%s' ends in NOT_YET and touches nothing",
     async (state) => {
       world = await StateWorld.open();
