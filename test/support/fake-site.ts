@@ -221,7 +221,10 @@ export class FakeSite {
         ...this.inGuest(name, domain.name).map((line) => `guest ${domain.name}: ${line}`),
       ]);
     const files = ['vms', 'xml'].flatMap((folder) =>
-      host.files(folder).map((file) => `file ${name}/${folder}/${file}`),
+      host
+        .files(folder)
+        .filter((file) => !file.endsWith('.load')) // the note of the fence stays
+        .map((file) => `file ${name}/${folder}/${file}`),
     );
     const entries = host.dhcpHosts('private', 'config').map(({ mac, ip }) => `address ${mac} ${ip} on ${name}`);
     return [...domains, ...files, ...entries];
