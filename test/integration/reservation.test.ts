@@ -122,6 +122,31 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
     await site.waitForRequest(requestId, null, 30);
   }, 150_000);
 
+  it('a reload leaves the computer loaded and available, and the next user gets it at once', async () => {
+    const requestId = await site.orderReload('vm1');
+    await site.waitForRequest(requestId, null, 90);
+    expect(await site.computerState('vm1')).toBe('available');
+    const computer = await site.database('computer').where({ hostname: 'vm1' }).first<{ imagerevisionid: number }>();
+    expect(computer.imagerevisionid).toBe(site.image.revisionId);
+    expect(await site.inGuest('192.168.121.11', 'hostname')).toBe('vm1\n');
+
+    const next = await site.reserve({ computer: 'vm1' });
+    await site.waitUntilReady(next, 30);
+    expect(await site.loadStates(next)).not.toContain('startload');
+  }, 150_000);
+
+  it('a user who acknowledges and never logs in loses the reservation, and the machine is not handed on', async () => {
+    await site.setTimings({ initialconnecttimeout: 2 });
+    const requestId = await site.reserve({ computer: 'vm1' });
+    await site.waitUntilReady(requestId);
+    await site.frontEnd.connect(requestId, '192.168.122.1');
+    await site.waitForRequest(requestId, 'complete/timeout', 60);
+    const log = await site.database('log').where({ requestid: requestId }).first<{ ending: string }>();
+    expect(log.ending).toBe('nologin');
+    expect(await site.computerState('vm1')).toBe('available');
+    expect(await site.leftovers()).toEqual([]);
+  }, 120_000);
+
   it('a deletion in the middle of a load is acted on at the next step border, and leaves nothing', async () => {
     const requestId = await site.reserve({ computer: 'vm2' });
     await eventually(async () => (await site.loadStates(requestId)).includes('startload'), 20);

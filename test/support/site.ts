@@ -20,7 +20,7 @@ import { promisify } from 'node:util';
 import knex, { type Knex } from 'knex';
 import type { Config } from '../../lib/config/config';
 import { loadConfig } from '../../lib/config/load';
-import { stateName, type StateName } from '../../lib/model/states';
+import { STATE_IDS, stateName, type StateName } from '../../lib/model/states';
 import type { FrontEnd, NewComputer, NewHost, ReservationDetails } from '../../lib/store/front-end';
 import { openStore } from '../../lib/store/open-store';
 import type { Store } from '../../lib/store/store';
@@ -212,6 +212,28 @@ export class Site {
       ...more,
     });
     return requestId;
+  }
+
+  /** A reload as the front end orders it for an admin: no log, user vclreload. @returns the request's id */
+  async orderReload(computer: string): Promise<number> {
+    const reload = STATE_IDS.reload;
+    const [now] = await this.database.select<{ time: string }[]>(
+      this.database.raw(
+        this.config.database.startsWith('sqlite')
+          ? "datetime('now', 'localtime') as time"
+          : 'cast(now() as char) as time',
+      ),
+    );
+    const { id } = await this.database('computer').where({ hostname: computer }).first<{ id: number }>();
+    const times = { start: now!.time, end: '2038-01-01 00:00:00', daterequested: now!.time };
+    const states = { stateid: reload, laststateid: reload };
+    const [requestId] = await this.database('request').insert({ ...states, userid: 2, ...times });
+    const { imageId, revisionId } = this.image;
+    await this.database('reservation').insert({
+      ...{ requestid: requestId, computerid: id, imageid: imageId, imagerevisionid: revisionId },
+      managementnodeid: this.managementNodeId,
+    });
+    return requestId!;
   }
 
   /** `state/laststate` of a request; null when the row is gone. */
