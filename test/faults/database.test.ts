@@ -27,6 +27,7 @@ describe('a load goes on through the faults of its database', () => {
     site = await Site.open({ dialect: 'mysql', mysqlUrl });
   }, 90_000);
   afterEach(async () => {
+    await site?.killDaemon();
     await site?.clear();
     await site?.startDaemon();
   }, 60_000);
