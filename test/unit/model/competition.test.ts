@@ -24,6 +24,7 @@ it.each<[string, Partial<Rival>, ReturnType<typeof judgeRival>]>([
 it('a reload gives way to a user who comes, instead of both waiting for the other', () => {
   const user: Rival = { state: 'pending', lastState: 'new', secondsToStart: -1, imageRevisionId: MINE };
   expect(judgeRival(user, MINE, 'reload')).toBe('yield');
-  expect(judgeRival({ ...user, secondsToStart: 60 }, MINE, 'reload')).toBe('ignore');
+  expect(judgeRival({ ...user, state: 'new', secondsToStart: 60 }, MINE, 'reload')).toBe('ignore');
+  expect(judgeRival({ ...user, secondsToStart: 60 }, MINE, 'reload')).toBe('yield'); // it is loaded ahead of its start
   expect(judgeRival({ ...user, lastState: 'deleted' }, MINE, 'reload')).toBe('wait');
 });
