@@ -1,5 +1,6 @@
 /** Reboots, server requests and clusters on real guests; the matrix is in test/contract/states. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { STATE_IDS } from '../../lib/model/states';
 import { eventually, Site } from '../support/site';
 
 const PRIVATE = ['192.168.121.11', '192.168.121.12'];
@@ -30,12 +31,9 @@ describe('on real guests', () => {
     await site.waitUntilReady(requestId, 90);
     const shown = await site.frontEnd.connect(requestId, '192.168.122.1');
     await inUse(requestId, 60);
-    for (const [id, state] of [
-      [26, 'rebootsoft'],
-      [28, 'reboothard'],
-    ] as const) {
+    for (const state of ['rebootsoft', 'reboothard'] as const) {
       const before = await bootId(site);
-      await site.database('request').where({ id: requestId }).update({ stateid: id });
+      await site.database('request').where({ id: requestId }).update({ stateid: STATE_IDS[state] });
       await inUse(requestId, 120);
       expect(await bootId(site)).not.toBe(before);
       await eventually(async () => (await site.asUser(shown, 'id -un').catch(() => '')) !== '', 20);
