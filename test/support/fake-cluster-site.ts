@@ -93,6 +93,7 @@ export class FakeSite {
       ...options.settings,
     });
     site.putImage(t.image.fileName);
+    await site.database('connectmethodmap').delete(); // no services run in fake guests
     return site;
   }
 
