@@ -163,6 +163,7 @@ function makeJob(parts: JobParts, { config, store, hosts, connector, registry, a
       ),
   );
   // What a reservation began with stays, even when the file is changed meanwhile.
+  const predictiveModule = once(() => registry.predictiveModule(reservation.computer.predictivePackage));
   const osModule = once(() => registry.osModule(reservation.image.os.modulePackage));
   return {
     ...parts,
@@ -173,6 +174,7 @@ function makeJob(parts: JobParts, { config, store, hosts, connector, registry, a
       return provisioner();
     },
     guest: new GuestAccess(reservation, osModule, connector, config, log, signal),
+    predictiveModule,
     addSecret,
     findings: {},
     // A place is taken once a job, however often its steps are run again.

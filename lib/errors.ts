@@ -86,6 +86,11 @@ export const CATALOGUE = {
     false,
     'Map the module in osModules of the configuration, or add a file: os-modules/README.md',
   ),
+  PREDICTIVE_MODULE_NOT_FOUND: entry(
+    'config',
+    false,
+    'Map the module in predictiveModules of the configuration, or add a file: lib/predictive/README.md',
+  ),
   PLUGIN_REJECTED: entry('plugin', false, 'provisiond plugins shows every file and its verdict'),
   PLUGIN_FAILED: entry('plugin', false, 'Mend the plugin named; provisiond plugins --test FILE checks it'),
   PLUGIN_TIMEOUT: entry('plugin', false, 'The plugin named took longer than hookTimeoutMs'),

@@ -34,4 +34,6 @@ export interface Config {
   };
   /** `perlpackage` of VCL's `module` table → name of our OS module. */
   readonly osModules: Readonly<Record<string, string>>;
+  /** The same for predictive modules. */
+  readonly predictiveModules: Readonly<Record<string, string>>;
 }

@@ -73,11 +73,21 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
     "This node's name in the managementnode table.",
     ({ hostname }: Surroundings) => hostname,
   ),
-  pluginDirs: setting(filePaths, 'More folders with drivers/ and os-modules/ in them.', []),
+  pluginDirs: setting(filePaths, 'More folders with drivers/, os-modules/ and predictive/ in them.', []),
   osModules: setting(
     wordMap,
     'Which OS module serves which module of the VCL database; yours are added to these.',
     { 'VCL::Module::OS::Linux': 'linux', 'VCL::Module::OS::Linux::Ubuntu': 'linux' },
+    { merged: true },
+  ),
+  predictiveModules: setting(
+    wordMap,
+    'Which predictive module serves which module of the VCL database; yours are added to these.',
+    {
+      'VCL::Module::Predictive::Level_0': 'level-0',
+      'VCL::Module::Predictive::Level_1': 'level-1',
+      'VCL::Module::Predictive::Level_2': 'level-2',
+    },
     { merged: true },
   ),
 

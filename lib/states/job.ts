@@ -2,7 +2,9 @@
 import type { Config } from '../config/config';
 import type { LoadContext } from '../libvirt/load-steps';
 import type { NodeStatus } from '../model/power';
+import type { ImageChoice } from '../model/forecast';
 import type { Reservation } from '../model/reservation';
+import type { PredictiveModule } from '../plugins/api';
 import type { ComputerState, WorkableState } from '../model/states';
 import type { Timings } from '../model/timings';
 import type { Step } from '../steps/step';
@@ -18,6 +20,8 @@ export interface Job extends LoadContext {
   readonly timings: Timings;
   readonly store: Store;
   readonly guest: GuestAccess;
+  /** @throws PREDICTIVE_MODULE_NOT_FOUND, PLUGIN_REJECTED */
+  predictiveModule(): PredictiveModule;
   readonly watch: RequestWatch;
   readonly narrator: Narrator;
   /** Keeps a value out of every log line from now on. */
@@ -33,6 +37,8 @@ export interface Job extends LoadContext {
 export interface Findings {
   nodeStatus?: NodeStatus;
   reclaim?: 'keep' | 'sanitize' | 'reload' | 'unload';
+  /** What a reload is to bring. */
+  nextImage?: ImageChoice;
 }
 
 export type JobStep = Step<Job, Transition>;

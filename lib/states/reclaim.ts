@@ -5,6 +5,7 @@ import type { WorkableState } from '../model/states';
 import type { Transition } from '../store/store';
 import { ownerAccount } from './accounts';
 import type { Findings, Job, JobStep, StateHandler } from './job';
+import { predict } from './predict';
 import { releaseComputer } from './release-computer';
 
 type Fate = NonNullable<Findings['reclaim']>;
@@ -52,9 +53,11 @@ async function fateOf(job: Job): Promise<Fate> {
   return guest.tainted ? afterUse(job) : 'sanitize';
 }
 
-/** VCL's predictive modules: Level_2 powers off and unloads, the others load again. */
-function afterUse(job: Job): Fate {
-  return job.reservation.computer.predictivePackage.endsWith('::Level_2') ? 'unload' : 'reload';
+async function afterUse(job: Job): Promise<Fate> {
+  const decision = await predict(job);
+  if (decision.action === 'unload') return 'unload';
+  job.findings.nextImage = decision.image;
+  return 'reload';
 }
 
 async function sanitize(job: Job): Promise<void> {
@@ -63,7 +66,7 @@ async function sanitize(job: Job): Promise<void> {
   } catch (error) {
     if (job.signal.aborted) throw error;
     job.log.warn('the guest could not be cleaned; it is loaded anew or unloaded instead', { error });
-    job.findings.reclaim = afterUse(job);
+    job.findings.reclaim = await afterUse(job);
   }
 }
 
@@ -79,8 +82,10 @@ async function sayGoodbye(job: Job): Promise<void> {
 }
 
 async function orderReload(job: Job): Promise<void> {
-  const { image } = job.reservation;
-  await job.store.insertReload(job.claim, job.reservation, { id: image.id, revisionId: image.revisionId });
+  const { claim, reservation, store } = job;
+  const { id, revisionId } = job.findings.nextImage ?? reservation.image;
+  await store.insertReload(claim, reservation, { id, revisionId });
+  await store.fulfilNextImage(claim, reservation.computer.id, id);
 }
 
 function afterReclaim(job: Job): Transition {

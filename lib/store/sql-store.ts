@@ -2,6 +2,7 @@
 import { claimVerbs } from './claim-verbs';
 import type { Database } from './database';
 import { finishVerbs } from './finish';
+import { forecastVerbs } from './forecast';
 import { inboxVerbs } from './inbox-verbs';
 import { leaseVerbs } from './lease-verbs';
 import { migrationVerbs } from './migration';
@@ -20,6 +21,7 @@ export function sqlStore(db: Database): Store {
     ...readerVerbs(db),
     ...storyVerbs(db),
     ...claimVerbs(db),
+    ...forecastVerbs(db),
     ...finishVerbs(db),
   };
 }

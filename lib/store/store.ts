@@ -7,6 +7,7 @@
  *   LEASE_LOST or CLAIM_LOST when it changed nothing.
  * - Times are compared in SQL with the database's clock.
  */
+import type { Forecast } from '../model/forecast';
 import type { Reservation, ManagementNodeFacts, RequestRow } from '../model/reservation';
 import type { RequestClock } from '../model/timings';
 import type { ComputerState, LogEnding, RequestState, StateName, WorkableState } from '../model/states';
@@ -147,6 +148,11 @@ export interface Store {
    * Does nothing when one is waiting already. @returns its request id
    */
   insertReload(claim: Claim, reservation: Reservation, image: { id: number; revisionId: number }): Promise<number>;
+
+  /** What may be asked about the future of the reservation's computer. */
+  forecast(reservation: Reservation): Forecast;
+  /** `computer.nextimageid` = `noimage`, when it was that image: it has been ordered. */
+  fulfilNextImage(claim: Claim, computerId: number, imageId: number): Promise<void>;
 
   /**
    * Ends the claim: story, log, computer, request, in one transaction.

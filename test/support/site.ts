@@ -190,7 +190,7 @@ export class Site {
           : 'cast(now() as char) as time',
       ),
     );
-    const { id } = (await this.database('computer').where({ hostname: computer }).first<{ id: number }>());
+    const { id } = await this.database('computer').where({ hostname: computer }).first<{ id: number }>();
     const times = { start: now!.time, end: '2038-01-01 00:00:00', daterequested: now!.time };
     const states = { stateid: reload, laststateid: reload };
     const [requestId] = await this.database('request').insert({ ...states, userid: 2, ...times });

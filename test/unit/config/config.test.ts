@@ -44,6 +44,11 @@ describe('a configuration without anything', () => {
       managementNode: 'node7.example.org',
       pluginDirs: [],
       osModules: { 'VCL::Module::OS::Linux': 'linux', 'VCL::Module::OS::Linux::Ubuntu': 'linux' },
+      predictiveModules: {
+        'VCL::Module::Predictive::Level_0': 'level-0',
+        'VCL::Module::Predictive::Level_1': 'level-1',
+        'VCL::Module::Predictive::Level_2': 'level-2',
+      },
       pollIntervalMs: 250,
       maxLoads: 10,
       maxLoadsPerHost: 4,
