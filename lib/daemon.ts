@@ -4,12 +4,16 @@
  */
 import type { Config } from './config/config';
 import { ProvisiondError } from './errors';
+import { FrontEndClient } from './front-end-rpc/front-end-client';
+import { queuedCalls } from './front-end-rpc/queued-calls';
 import { SshGuestConnector } from './host/guest-connector';
 import type { Host } from './host/host';
 import { HostPool } from './host/host-pool';
 import { Slots } from './host/slots';
 import { LibvirtProvisioner } from './libvirt/libvirt-provisioner';
 import type { RootLog } from './log';
+import { Mailer } from './messages/mailer';
+import { Messenger } from './messages/messenger';
 import type { Reservation } from './model/reservation';
 import { PluginRegistry } from './plugins/registry';
 import { GuestAccess } from './states/guest-access';
@@ -18,6 +22,7 @@ import { openStore } from './store/open-store';
 import type { Lease, Store } from './store/store';
 import { LeaseKeeper } from './work/lease-keeper';
 import { Poller } from './work/poller';
+import { Queues } from './work/queues';
 import { schedule } from './work/schedule';
 import { Worker, type JobParts } from './work/worker';
 
@@ -73,6 +78,8 @@ function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFi
     registry,
     addSecret: (value: string) => log.addSecret(value),
     slots: new Slots(config.maxLoads),
+    frontEnd: new FrontEndClient(config.xmlrpc),
+    mailer: new Mailer(config.mail, config.managementNode),
   };
   const keeper = new LeaseKeeper(store, config.leaseSeconds, log);
 
@@ -86,6 +93,7 @@ function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFi
       if (!stopping.signal.aborted) throw error;
     })
     .finally(async () => {
+      parts.mailer.close();
       await connector.close();
       await hosts.close();
       await store.close();
@@ -110,6 +118,8 @@ interface Parts {
   readonly registry: PluginRegistry;
   readonly addSecret: (value: string) => void;
   readonly slots: Slots;
+  readonly frontEnd: FrontEndClient;
+  readonly mailer: Mailer;
 }
 
 /** Works the inbox for as long as the lease is ours and nobody stops us. */
@@ -122,10 +132,11 @@ async function beActive(
 ): Promise<void> {
   const { store, config } = parts;
   const lost = new AbortController();
+  const queues = new Queues(parts, lease, log);
   const worker: Worker = new Worker(
     store,
     config,
-    (job) => makeJob(job, parts),
+    (job) => makeJob(job, parts, queues),
     log,
     () => poller.pollNow(),
   );
@@ -134,13 +145,16 @@ async function beActive(
     if (!(await keeper.beat(lease))) lost.abort(new Error('the lease was lost'));
   });
   const refresh = schedule('refresh', '*/30 * * * * *', log, () => poller.refresh());
+  const deliveries = schedule('deliveries', '*/5 * * * * *', log, queues.look);
+  const prune = schedule('prune', '7 17 * * * *', log, queues.prune);
   try {
     await keeper.beat(lease);
     await poller.start();
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
-    await Promise.all([heartbeat.stop(), refresh.stop(), poller.stop()]);
+    await Promise.all([heartbeat, refresh, deliveries, prune, poller].map((each) => each.stop()));
     await worker.stop(stopping.aborted ? 'the daemon stops' : 'the lease was lost');
+    await queues.stop();
     if (!lost.signal.aborted)
       await store.releaseLease(lease).catch((error: unknown) => log.warn('lease not released', { error }));
   }
@@ -151,7 +165,8 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
-function makeJob(parts: JobParts, { config, store, hosts, connector, registry, addSecret, slots }: Parts): Job {
+function makeJob(parts: JobParts, daemon: Parts, queues: Queues): Job {
+  const { config, store, hosts, connector, registry, addSecret, slots } = daemon;
   const { claim, reservation, watch, log, onEnd } = parts;
   const { signal } = watch;
   // Made when first asked for, so that rows which cannot be used fail the step that needs them.
@@ -165,6 +180,7 @@ function makeJob(parts: JobParts, { config, store, hosts, connector, registry, a
   // What a reservation began with stays, even when the file is changed meanwhile.
   const predictiveModule = once(() => registry.predictiveModule(reservation.computer.predictivePackage));
   const osModule = once(() => registry.osModule(reservation.image.os.modulePackage));
+  const guest = new GuestAccess(reservation, osModule, connector, config, log, signal);
   return {
     ...parts,
     signal,
@@ -173,7 +189,13 @@ function makeJob(parts: JobParts, { config, store, hosts, connector, registry, a
     get provisioner() {
       return provisioner();
     },
-    guest: new GuestAccess(reservation, osModule, connector, config, log, signal),
+    guest,
+    messages: new Messenger({
+      ...{ store, claim, reservation, log, mailIsOn: daemon.mailer.isOn },
+      writeToConsole: (line) => guest.notifyUser(line),
+      onQueued: () => void queues.lookAtMessages(),
+    }),
+    frontEndCalls: queuedCalls(store, claim, () => void queues.lookAtCalls()),
     predictiveModule,
     addSecret,
     findings: {},

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { OsContext, OsModule, ReserveContext, StageResults } from '../lib/plugins/api';
 import { GO_DOWN, POST_RESERVATION, SANITIZE } from './linux-scripts/ending';
 import { GRANT_ACCESS } from './linux-scripts/grant-access';
-import { IS_USER_CONNECTED, POST_INITIAL_CONNECTION, POST_RESERVE } from './linux-scripts/in-use';
+import { IS_USER_CONNECTED, NOTIFY_USER, POST_INITIAL_CONNECTION, POST_RESERVE } from './linux-scripts/in-use';
 import { POST_LOAD } from './linux-scripts/post-load';
 import { RESERVE } from './linux-scripts/reserve';
 import {
@@ -95,6 +95,10 @@ const linux: OsModule = {
 
   async postReservation(context) {
     warn(context, await context.guest.script('post-reservation', POST_RESERVATION));
+  },
+
+  async notifyUser({ guest, reservation, message }) {
+    await guest.script('notify-user', NOTIFY_USER, [reservation.user.login], `${plainText(message)}\n`);
   },
 
   async reboot({ guest }) {

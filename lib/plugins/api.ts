@@ -185,6 +185,8 @@ export interface OsModule extends Plugin {
   sanitize?(context: ReserveContext): Promise<void>;
   /** Last stage before the machine is reloaded or removed. */
   postReservation?(context: OsContext): Promise<void>;
+  /** Shows a line on the terminals or the desktop of the reservation's user, if he is there. */
+  notifyUser?(context: OsContext & { readonly message: string }): Promise<void>;
   reboot?(context: OsContext): Promise<void>;
   shutdown?(context: OsContext): Promise<void>;
 }

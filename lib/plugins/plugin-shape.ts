@@ -28,6 +28,7 @@ const HOOKS: Readonly<
       'postInitialConnection',
       'sanitize',
       'postReservation',
+      'notifyUser',
       'reboot',
       'shutdown',
     ],

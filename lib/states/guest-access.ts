@@ -75,6 +75,11 @@ export class GuestAccess {
     await this.call('sanitize', undefined, { accounts });
   }
 
+  /** Shows a line to the user who works in the guest. */
+  async notifyUser(message: string): Promise<void> {
+    await this.call('notifyUser', undefined, { message });
+  }
+
   async postReservation(): Promise<void> {
     await this.call('postReservation');
   }

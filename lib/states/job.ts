@@ -1,6 +1,8 @@
 /** What a state's steps work with: one claimed request, its frozen reservation, and the ports. */
 import type { Config } from '../config/config';
+import type { FrontEndCalls } from '../front-end-rpc/queued-calls';
 import type { LoadContext } from '../libvirt/load-steps';
+import type { Messages } from '../messages/messenger';
 import type { NodeStatus } from '../model/power';
 import type { ImageChoice } from '../model/forecast';
 import type { Reservation } from '../model/reservation';
@@ -22,6 +24,9 @@ export interface Job extends LoadContext {
   readonly guest: GuestAccess;
   /** @throws PREDICTIVE_MODULE_NOT_FOUND, PLUGIN_REJECTED */
   predictiveModule(): PredictiveModule;
+  /** To users and admins; written down at once, sent later. */
+  readonly messages: Messages;
+  readonly frontEndCalls: FrontEndCalls;
   readonly watch: RequestWatch;
   readonly narrator: Narrator;
   /** Keeps a value out of every log line from now on. */

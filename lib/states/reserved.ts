@@ -14,6 +14,7 @@ export const reservedState: StateHandler = {
   kind: 'attend',
   steps: [
     { name: 'tell the front end', story: { after: 'reserved' }, run: announce, undo: releaseComputer },
+    { name: 'tell the user', run: tellUser },
     { name: 'wait for the user to acknowledge', done: isAcknowledged, run: waitForAcknowledgement },
     { name: 'start the clock for the first connection', run: startConnectClock },
     { name: 'grant access', run: (job) => job.guest.grantAccess(remoteIp(job)) },
@@ -30,6 +31,10 @@ async function announce(job: Job): Promise<void> {
   await store.setComputerState(claim, reservation.computer.id, 'reserved');
 }
 
+async function tellUser(job: Job): Promise<void> {
+  await job.messages.tellUser(job.claim.lastState === 'reinstall' ? 'reinstalled' : 'reserved');
+}
+
 function isAcknowledged(job: Job): boolean {
   return job.watch.row.remoteIp !== null;
 }
@@ -40,7 +45,9 @@ async function waitForAcknowledgement(job: Job): Promise<Transition | void> {
   await job.narrator.flush();
   const timeoutMs = job.timings.acknowledgetimeout * 1000;
   const from = await job.watch.until((row) => row.remoteIp ?? undefined, timeoutMs);
-  if (from === null) return { request: 'timeout', computer: 'available', ending: 'noack' };
+  if (from !== null) return;
+  await job.messages.tellUser('timeout_no_acknowledgement');
+  return { request: 'timeout', computer: 'available', ending: 'noack' };
 }
 
 async function startConnectClock(job: Job): Promise<void> {
@@ -66,6 +73,7 @@ async function waitForConnection(job: Job): Promise<Transition | void> {
   }
   await forgetClock(job);
   if (!userIsChecked(job)) return;
+  await job.messages.tellUser('timeout_no_initial_connection');
   // The computer stays reserved: reclaim decides what becomes of it.
   return { request: 'timeout', ending: 'nologin' };
 }

@@ -6,6 +6,8 @@ import { forecastVerbs } from './forecast';
 import { inboxVerbs } from './inbox-verbs';
 import { leaseVerbs } from './lease-verbs';
 import { migrationVerbs } from './migration';
+import { messageVerbs } from './message-facts';
+import { queueVerbs } from './queues';
 import { readerVerbs } from './reservation-reader';
 import type { Store } from './store';
 import { storyVerbs } from './story-verbs';
@@ -22,6 +24,8 @@ export function sqlStore(db: Database): Store {
     ...storyVerbs(db),
     ...claimVerbs(db),
     ...forecastVerbs(db),
+    ...queueVerbs(db),
+    ...messageVerbs(db),
     ...finishVerbs(db),
   };
 }

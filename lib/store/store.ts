@@ -80,6 +80,59 @@ export interface Competitor {
   readonly imageRevisionId: number;
 }
 
+/** Something that waits to be delivered, and is tried again until it was. */
+export interface Parcel {
+  readonly id: number;
+  /** How often it was tried before. */
+  readonly attempts: number;
+  readonly ageSeconds: number;
+}
+
+export interface QueuedMessage extends Parcel {
+  readonly recipient: string;
+  /** Null: the configured one. */
+  readonly sender: string | null;
+  readonly copy: string | null;
+  readonly subject: string;
+  readonly body: string;
+}
+
+export interface QueuedCall extends Parcel {
+  readonly method: string;
+  readonly parameters: readonly unknown[];
+}
+
+/** The sender's side of a queue. */
+export interface Queue<P extends Parcel> {
+  /** What may be tried now, the oldest first; few at a time. */
+  due(managementNodeId: number): Promise<P[]>;
+  /** It was delivered (`answer` is what came back), or never will be (`error` says why). @throws LEASE_LOST */
+  settle(lease: Lease, id: number, outcome: { readonly answer: unknown } | { readonly error: string }): Promise<void>;
+  /** @throws LEASE_LOST */
+  postpone(lease: Lease, id: number, seconds: number, error: string): Promise<void>;
+  /** Removes what was settled long ago. */
+  prune(lease: Lease, days: number): Promise<void>;
+}
+
+export type CallOutcome =
+  | { readonly state: 'waiting'; readonly error: string | null }
+  | { readonly state: 'done'; readonly answer: unknown }
+  | { readonly state: 'refused'; readonly error: string };
+
+/** Of a reservation, for messages about it: a text for every `[identifier]` of VCL's templates, and the addresses. */
+export interface MessageFacts {
+  readonly substitutions: Readonly<Record<string, string>>;
+  readonly affiliation: string;
+  readonly userEmail: string;
+  /** The user wants mail: `user.emailnotices`. */
+  readonly userWantsMail: boolean;
+  /** `affiliation.helpaddress`: the sender of messages to users. */
+  readonly helpAddress: string | null;
+  /** `managementnode.sysadminEmailAddress` and `sharedMailBox`. */
+  readonly adminEmail: string | null;
+  readonly sharedMailbox: string | null;
+}
+
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
 export interface Store {
@@ -148,6 +201,19 @@ export interface Store {
    * Does nothing when one is waiting already. @returns its request id
    */
   insertReload(claim: Claim, reservation: Reservation, image: { id: number; revisionId: number }): Promise<number>;
+
+  // --- what is delivered later
+  readonly messages: Queue<QueuedMessage>;
+  readonly calls: Queue<QueuedCall>;
+  /** @param occasion names it: the same one again changes nothing */
+  queueMessage(lease: Lease, occasion: string, message: Omit<QueuedMessage, keyof Parcel>): Promise<void>;
+  queueCall(lease: Lease, occasion: string, call: Omit<QueuedCall, keyof Parcel>): Promise<void>;
+  /** @returns null when there is no such call */
+  callOutcome(occasion: string): Promise<CallOutcome | null>;
+  /** Null: the reservation is gone. */
+  messageFacts(reservationId: number): Promise<MessageFacts | null>;
+  /** The first of these rows of `variable`, as it stands there (YAML). */
+  firstVariable(names: readonly string[]): Promise<string | null>;
 
   /** What may be asked about the future of the reservation's computer. */
   forecast(reservation: Reservation): Forecast;

@@ -31,3 +31,13 @@ export const POST_INITIAL_CONNECTION = String.raw`${BASICS}${TAGS}${FIREWALL}
 grep -q '^vcld_tainted=' "$tags" 2> /dev/null || set_tag vcld_tainted "user logged in ($(date))"
 set_ports "$@"
 `;
+
+/** A line of input on every terminal of the user; there may be none. $1 login */
+export const NOTIFY_USER = String.raw`${BASICS}
+IFS= read -r message
+for terminal in /dev/pts/[0-9]* /dev/tty[0-9]*; do
+  [ "$(stat -c %U "$terminal" 2> /dev/null)" = "$1" ] || continue
+  printf '\r\n\007%s\r\n' "$message" > "$terminal" 2> /dev/null
+done
+true
+`;

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { parseXml } from '../../lib/libvirt/xml';
+import { parseXml } from '../../lib/xml';
 import type {
   DomainXml,
   DriverContext,
