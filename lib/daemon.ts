@@ -9,6 +9,7 @@ import { queuedCalls } from './front-end-rpc/queued-calls';
 import { SshGuestConnector } from './host/guest-connector';
 import type { Host } from './host/host';
 import { HostPool } from './host/host-pool';
+import { LocalHost } from './host/local-host';
 import { Slots } from './host/slots';
 import { LibvirtProvisioner } from './libvirt/libvirt-provisioner';
 import type { RootLog } from './log';
@@ -18,8 +19,10 @@ import type { Reservation } from './model/reservation';
 import { PluginRegistry } from './plugins/registry';
 import { GuestAccess } from './states/guest-access';
 import type { Job } from './states/job';
+import { siteScripts } from './states/site-scripts';
 import { openStore } from './store/open-store';
 import type { Lease, Store } from './store/store';
+import { BlockAllocations } from './work/block-allocations';
 import { LeaseKeeper } from './work/lease-keeper';
 import { Poller } from './work/poller';
 import { Queues } from './work/queues';
@@ -80,6 +83,7 @@ function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFi
     slots: new Slots(config.maxLoads),
     frontEnd: new FrontEndClient(config.xmlrpc),
     mailer: new Mailer(config.mail, config.managementNode),
+    node: new LocalHost({ name: config.managementNode }),
   };
   const keeper = new LeaseKeeper(store, config.leaseSeconds, log);
 
@@ -94,6 +98,7 @@ function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFi
     })
     .finally(async () => {
       parts.mailer.close();
+      await parts.node.close();
       await connector.close();
       await hosts.close();
       await store.close();
@@ -120,6 +125,8 @@ interface Parts {
   readonly slots: Slots;
   readonly frontEnd: FrontEndClient;
   readonly mailer: Mailer;
+  /** This machine, for the site's scripts. */
+  readonly node: LocalHost;
 }
 
 /** Works the inbox for as long as the lease is ours and nobody stops us. */
@@ -146,13 +153,18 @@ async function beActive(
   });
   const refresh = schedule('refresh', '*/30 * * * * *', log, () => poller.refresh());
   const deliveries = schedule('deliveries', '*/5 * * * * *', log, queues.look);
+  const blocks = new BlockAllocations({
+    ...{ store, frontEnd: parts.frontEnd, lease, log },
+    onQueued: parts.mailer.isOn ? () => void queues.lookAtMessages() : null,
+  });
+  const allocations = schedule('block allocations', '*/30 * * * * *', log, blocks.look);
   const prune = schedule('prune', '7 17 * * * *', log, queues.prune);
   try {
     await keeper.beat(lease);
     await poller.start();
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
-    await Promise.all([heartbeat, refresh, deliveries, prune, poller].map((each) => each.stop()));
+    await Promise.all([blocks, heartbeat, refresh, deliveries, allocations, prune, poller].map((each) => each.stop()));
     await worker.stop(stopping.aborted ? 'the daemon stops' : 'the lease was lost');
     await queues.stop();
     if (!lost.signal.aborted)
@@ -195,6 +207,7 @@ function makeJob(parts: JobParts, daemon: Parts, queues: Queues): Job {
       writeToConsole: (line) => guest.notifyUser(line),
       onQueued: () => void queues.lookAtMessages(),
     }),
+    scripts: siteScripts({ settings: config.scripts, node: daemon.node, reservation, guest, log, signal }),
     frontEndCalls: queuedCalls(store, claim, () => void queues.lookAtCalls()),
     predictiveModule,
     addSecret,

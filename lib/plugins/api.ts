@@ -165,6 +165,15 @@ export interface GuestStatus {
   readonly tainted: boolean;
 }
 
+export interface SiteScript {
+  /** Stage and file, for the log. */
+  readonly name: string;
+  readonly content: string;
+  /** Does things for this user: the machine must be reloaded before another gets it. */
+  readonly taints: boolean;
+  readonly timeoutMs: number;
+}
+
 export interface OsModule extends Plugin {
   /** The log-in for provisiond's key. Default `root`. */
   readonly loginUser?: string;
@@ -187,6 +196,11 @@ export interface OsModule extends Plugin {
   postReservation?(context: OsContext): Promise<void>;
   /** Shows a line on the terminals or the desktop of the reservation's user, if he is there. */
   notifyUser?(context: OsContext & { readonly message: string }): Promise<void>;
+  /**
+   * Runs a script of the site in the guest, as the maker of the guest's OS would: a file with its own interpreter.
+   * @throws when it failed, or took longer than its time
+   */
+  runScript?(context: OsContext & { readonly script: SiteScript }): Promise<void>;
   reboot?(context: OsContext): Promise<void>;
   shutdown?(context: OsContext): Promise<void>;
 }

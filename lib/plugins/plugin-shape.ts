@@ -29,6 +29,7 @@ const HOOKS: Readonly<
       'sanitize',
       'postReservation',
       'notifyUser',
+      'runScript',
       'reboot',
       'shutdown',
     ],

@@ -5,7 +5,7 @@ import { asGuest } from '../host/guest';
 import type { GuestConnector, GuestSession, GuestTarget } from '../host/guest-session';
 import type { Log } from '../log';
 import type { Reservation } from '../model/reservation';
-import type { GuestAccount, GuestStatus, OsContext, OsModule } from '../plugins/api';
+import type { GuestAccount, GuestStatus, OsContext, OsModule, SiteScript } from '../plugins/api';
 
 /** How long a guest that is said to run gets for its first answer outside of a load. */
 const ANSWER_TIMEOUT_MS = 5000;
@@ -78,6 +78,10 @@ export class GuestAccess {
   /** Shows a line to the user who works in the guest. */
   async notifyUser(message: string): Promise<void> {
     await this.call('notifyUser', undefined, { message });
+  }
+
+  async runScript(script: SiteScript): Promise<void> {
+    await this.call('runScript', undefined, { script });
   }
 
   async postReservation(): Promise<void> {

@@ -14,6 +14,7 @@ import type { Claim, Store, Transition } from '../store/store';
 import type { Narrator } from '../work/narrator';
 import type { RequestWatch } from '../work/request-watch';
 import type { GuestAccess } from './guest-access';
+import type { SiteScripts } from './site-scripts';
 
 export interface Job extends LoadContext {
   readonly claim: Claim;
@@ -27,6 +28,8 @@ export interface Job extends LoadContext {
   /** To users and admins; written down at once, sent later. */
   readonly messages: Messages;
   readonly frontEndCalls: FrontEndCalls;
+  /** The site's own scripts. */
+  readonly scripts: SiteScripts;
   readonly watch: RequestWatch;
   readonly narrator: Narrator;
   /** Keeps a value out of every log line from now on. */

@@ -31,7 +31,7 @@ export function loadImage({ forced }: { forced: boolean }): JobStep[] {
       name: 'set up the guest',
       story: { after: 'loadimagecomplete' },
       done: (job) => job.findings.nodeStatus === 'READY',
-      run: (job) => job.guest.postLoad(),
+      run: setUpGuest,
     },
     { name: 'record the loaded image', run: recordImage, undo: (job) => setImage(job, null) },
   ];
@@ -76,8 +76,14 @@ async function checkComputer(job: Job, forced: boolean): Promise<void> {
 async function setReloading(job: Job): Promise<void> {
   const { claim, reservation, store } = job;
   await store.setComputerState(claim, reservation.computer.id, 'reloading');
+  await job.scripts.run('pre_reload');
   await store.setGuestKey(claim, reservation.computer.id, null);
   await job.guest.forget();
+}
+
+async function setUpGuest(job: Job): Promise<void> {
+  await job.guest.postLoad();
+  await job.scripts.run('post_load');
 }
 
 async function findImage(job: Job): Promise<void> {

@@ -77,6 +77,7 @@ async function sayGoodbye(job: Job): Promise<void> {
       if (job.signal.aborted) throw error;
       job.log.info('no last stage in the guest', { error });
     });
+    await job.scripts.run('post_reservation');
   }
   await job.guest.forget();
 }

@@ -18,9 +18,9 @@ export const reservedState: StateHandler = {
     { name: 'wait for the user to acknowledge', done: isAcknowledged, run: waitForAcknowledgement },
     { name: 'start the clock for the first connection', run: startConnectClock },
     { name: 'grant access', run: (job) => job.guest.grantAccess(remoteIp(job)) },
-    { name: 'post-reserve', story: { after: 'postreserve' }, run: (job) => job.guest.postReserve() },
+    { name: 'post-reserve', story: { after: 'postreserve' }, run: postReserve },
     { name: 'wait for the user to connect', run: waitForConnection },
-    { name: 'note that a user is on it', run: (job) => job.guest.postInitialConnection(remoteIp(job)) },
+    { name: 'note that a user is on it', run: noteUser },
   ],
   onSuccess: () => ({ request: 'inuse', computer: 'inuse' }),
 };
@@ -48,6 +48,16 @@ async function waitForAcknowledgement(job: Job): Promise<Transition | void> {
   if (from !== null) return;
   await job.messages.tellUser('timeout_no_acknowledgement');
   return { request: 'timeout', computer: 'available', ending: 'noack' };
+}
+
+async function postReserve(job: Job): Promise<void> {
+  await job.guest.postReserve();
+  await job.scripts.run('post_reserve');
+}
+
+async function noteUser(job: Job): Promise<void> {
+  await job.guest.postInitialConnection(remoteIp(job));
+  await job.scripts.run('post_initial_connection');
 }
 
 async function startConnectClock(job: Job): Promise<void> {

@@ -5,6 +5,7 @@ import { inventoryVerbs } from './inventory';
 import { inventoryListVerbs } from './inventory-lists';
 import { listingVerbs } from './reservation-details';
 import { requestVerbs } from './reservation-requests';
+import { siteRowVerbs } from './site-rows';
 import { sqlStore } from './sql-store';
 import type { Store } from './store';
 
@@ -29,5 +30,11 @@ export function openStore(options: OpenStoreOptions): OpenStore {
 }
 
 function frontEnd(db: Database): FrontEnd {
-  return { ...requestVerbs(db), ...listingVerbs(db), ...inventoryListVerbs(db), ...inventoryVerbs(db) };
+  return {
+    ...requestVerbs(db),
+    ...listingVerbs(db),
+    ...inventoryListVerbs(db),
+    ...inventoryVerbs(db),
+    ...siteRowVerbs(db),
+  };
 }

@@ -1,4 +1,5 @@
 /** The store, put together from its verbs. */
+import { blockVerbs } from './blocks';
 import { claimVerbs } from './claim-verbs';
 import type { Database } from './database';
 import { finishVerbs } from './finish';
@@ -23,6 +24,7 @@ export function sqlStore(db: Database): Store {
     ...readerVerbs(db),
     ...storyVerbs(db),
     ...claimVerbs(db),
+    ...blockVerbs(db),
     ...forecastVerbs(db),
     ...queueVerbs(db),
     ...messageVerbs(db),

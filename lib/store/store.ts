@@ -114,6 +114,20 @@ export interface Queue<P extends Parcel> {
   prune(lease: Lease, days: number): Promise<void>;
 }
 
+/** A time of a block allocation that begins soon and for which no computers were chosen yet. */
+export interface DueBlock {
+  readonly blockId: number;
+  readonly blockTimeId: number;
+  readonly name: string;
+  readonly machines: number;
+  readonly start: string;
+  readonly end: string;
+  readonly image: string;
+  readonly userGroup: string | null;
+  readonly ownerEmail: string | null;
+  readonly helpAddress: string | null;
+}
+
 export type CallOutcome =
   | { readonly state: 'waiting'; readonly error: string | null }
   | { readonly state: 'done'; readonly answer: unknown }
@@ -201,6 +215,15 @@ export interface Store {
    * Does nothing when one is waiting already. @returns its request id
    */
   insertReload(claim: Claim, reservation: Reservation, image: { id: number; revisionId: number }): Promise<number>;
+
+  // --- block allocations
+  /** Of that node, accepted, and to begin within six hours. */
+  dueBlocks(managementNodeId: number): Promise<DueBlock[]>;
+  /** `blockRequest.processing`: the front end lets nobody change it meanwhile. */
+  setBlockProcessing(lease: Lease, blockId: number, processing: boolean): Promise<void>;
+  setBlockTimeProcessed(lease: Lease, blockTimeId: number): Promise<void>;
+  /** Removes the times of the node's accepted blocks that are over; blocks that expired are completed. */
+  endBlocks(lease: Lease): Promise<{ readonly times: number; readonly blocks: number }>;
 
   // --- what is delivered later
   readonly messages: Queue<QueuedMessage>;

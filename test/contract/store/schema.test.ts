@@ -54,7 +54,7 @@ describeOnBoth('the schema', (current) => {
     const empty = await openEmpty(current());
     expect(await empty.store.schemaState()).toBe('missing');
     await expect(empty.store.poll(1, [])).rejects.toMatchObject({ code: 'SCHEMA_MISSING' });
-    expect(await empty.store.migrate()).toHaveLength(2);
+    expect(await empty.store.migrate()).toContainEqual(expect.stringContaining('of VCL'));
     expect(await empty.store.schemaState()).toBe('current');
     await empty.store.close();
   });

@@ -99,15 +99,14 @@ describe('the address of the front end', () => {
 
   it('is refused where the password would go over the network in clear', () => {
     const said = 'xmlrpc.url (provisiond.yaml line 2): must be an https:// address, or http:// of this machine';
-    expect(problemsOf('xmlrpc:\n  url: http://vcl.example.org/rpc\n')).toEqual([
-      expect.stringContaining(said),
-    ]);
+    expect(problemsOf('xmlrpc:\n  url: http://vcl.example.org/rpc\n')).toEqual([expect.stringContaining(said)]);
   });
 
   it('may have its password in a file that nobody else can read', () => {
     const text = 'xmlrpc:\n  password: secret\n';
     expect(load(text).xmlrpc.password).toBe('secret');
-    const problem = 'provisiond.yaml holds a password and everybody may read it; chmod o= provisiond.yaml, or use PROVISIOND_XMLRPC_PASSWORD_FILE';
+    const problem =
+      'provisiond.yaml holds a password and everybody may read it; chmod o= provisiond.yaml, or use PROVISIOND_XMLRPC_PASSWORD_FILE';
     expect(problemsOf(text, {}, 0o644)).toEqual([problem]);
   });
 });
