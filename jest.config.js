@@ -13,7 +13,9 @@ const project = (displayName, more = {}) => ({
   ...more,
 });
 
+const PATIENT = { setupFilesAfterEnv: ['<rootDir>/test/support/patience.ts'] };
+
 module.exports = {
-  projects: [project('unit'), project('contract'), project('integration'), project('faults')],
+  projects: [project('unit'), ...['contract', 'integration', 'faults'].map((name) => project(name, PATIENT))],
   maxWorkers: 2,
 };

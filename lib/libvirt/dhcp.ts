@@ -9,17 +9,36 @@ import type { HostLook } from './look';
 import { virshError } from './virsh';
 import { buildXml } from '../xml';
 
-/** `$1` network `$2` entry to add `$3` `persistent` or not, then entries to take away before. */
+/**
+ * `$1` network `$2` entry to add `$3` `persistent` or not `$4` MAC `$5` address of the entry, then entries to take away
+ * before. dnsmasq keeps an address from its new owner for as long as the lease of another MAC runs. A lease that no
+ * running guest holds is released where there is a tool for it; else it is told (exit code 4).
+ */
 const RESERVE = `
 set -u
-network=$1 entry=$2 config=--config
+network=$1 entry=$2 config=--config mac=$4 ip=$5
 [ "$3" = persistent ] || config=
-shift 3
+shift 5
+lease_of_others() {
+  virsh -q net-dhcp-leases "$network" | awk -v ip="$ip/" -v mac="$mac" \\
+    'index($5, ip) == 1 && $3 != mac { print $3, "until", $1, $2; exit }'
+}
+if [ -n "$entry" ]; then
+  holder=$(lease_of_others)
+  if [ -n "$holder" ] && command -v dhcp_release >/dev/null && ! grep -qs "\${holder%% *}" /run/libvirt/*/*.xml; then
+    bridge=$(virsh -q net-info "$network" | awk '$1 == "Bridge:" { print $2 }')
+    dhcp_release "$bridge" "$ip" "\${holder%% *}" && sleep 0.2
+    holder=$(lease_of_others)
+  fi
+  [ -z "$holder" ] || { echo "$holder"; exit 4; }
+fi
 for stale; do
   virsh -q net-update "$network" delete ip-dhcp-host "$stale" --live $config || true
 done
 [ -z "$entry" ] || virsh -q net-update "$network" add ip-dhcp-host "$entry" --live $config
 `;
+
+const LEASED = 4;
 
 /** The entry that the computer should have; null: the network gives no addresses, or the computer has none. */
 function wantedEntry(computer: HostedComputer, look: HostLook): DhcpHost | null {
@@ -79,9 +98,10 @@ async function updateEntries(computer: HostedComputer, add: DhcpHost | null, rem
   await computer.view.change(
     async (look) => {
       const persistent = look.networks.find(({ name }) => name === privateNetwork)?.persistent ? 'persistent' : '';
-      const args = [privateNetwork, add ? entryXml(add) : '', persistent, ...remove.map(entryXml)];
-      const result = await computer.runScript(RESERVE, args);
+      const added = add ? [entryXml(add), persistent, add.mac, add.ip] : ['', persistent, '', ''];
+      const result = await computer.runScript(RESERVE, [privateNetwork, ...added, ...remove.map(entryXml)]);
       if (result.exitCode === 0) return;
+      if (add && result.exitCode === LEASED) throw leased(computer, add, result.stdout.trim());
       const doing = `changing the addresses of network ${privateNetwork} on host ${computer.host.name}`;
       throw virshError('LIBVIRT_FAILED', doing, result);
     },
@@ -89,6 +109,18 @@ async function updateEntries(computer: HostedComputer, add: DhcpHost | null, rem
       ...look,
       dhcpHosts: [...look.dhcpHosts!.filter((host) => !remove.includes(host)), ...(add ? [add] : [])],
     }),
+  );
+}
+
+function leased(computer: HostedComputer, { ip, mac }: DhcpHost, holder: string): ProvisiondError {
+  const { names, profile, host } = computer;
+  const where = `in network ${profile.privateNetwork} of host ${host.name}`;
+  return new ProvisiondError(
+    'ADDRESS_TAKEN',
+    `${ip} for MAC ${mac} of computer ${names.shortName} ${where}: it is leased to MAC ${holder}`,
+    {
+      hint: `Wait for the end of the lease, or install dnsmasq-utils on the host: leases of guests that are gone are then released`,
+    },
   );
 }
 

@@ -9,6 +9,11 @@ import { FakeHost } from '../support/fake-host';
 import { failure } from './host.contract';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
+async function eventually(condition: () => boolean): Promise<void> {
+  for (let looks = 0; looks < 200 && !condition(); looks++) await new Promise((resolve) => setTimeout(resolve, 25));
+  expect(condition()).toBe(true);
+}
+
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const MAC = '52:54:00:00:00:01';
 const NAME = 'vm1_debian_7-v0';
@@ -134,10 +139,11 @@ wherever('the guest of a fake world', () => {
     await virsh('start', NAME);
     const session = await guests.waitFor(target, soon);
     await session.run(script('( sleep 0.2; exec shutdown -r now ) > /dev/null 2>&1 < /dev/null &'));
-    expect(host.domain(NAME)).toMatchObject({ state: 'running', boots: 2 });
+    await eventually(() => host.domain(NAME)?.boots === 2);
+    expect(host.domain(NAME)?.state).toBe('running');
     await failure(session.run(['true']), 'GUEST_NO_ANSWER');
     await (await guests.waitFor(target, soon)).run(['poweroff']);
-    expect(host.domain(NAME)?.state).toBe('shut off');
+    await eventually(() => host.domain(NAME)?.state === 'shut off');
   });
 
   it('is told to stop waiting by a signal', async () => {

@@ -228,6 +228,17 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
     }, 60_000);
   });
 
+  it('an address that is leased to another MAC is not waited for in vain', async () => {
+    await open();
+    const requestId = await site.reserve({ computer: 'vm1' });
+    await site.waitUntilReady(requestId);
+    await site.taint('192.168.121.11');
+    await site.frontEnd.end(requestId);
+    await site.waitForRequest(requestId, null, 30);
+    await site.database('computer').where({ hostname: 'vm1' }).update({ eth0macaddress: '52:54:00:77:77:77' });
+    await expectFailure({ code: 'ADDRESS_TAKEN', says: /leased to MAC 52:54:00:\S+ until/, computer: 'failed' });
+  }, 90_000);
+
   describe('a row', () => {
     it('of a computer without a host says that it must be assigned', async () => {
       await open({ withoutDaemon: true });

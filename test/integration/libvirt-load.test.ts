@@ -27,7 +27,7 @@ import { readLab } from '../support/lab';
 const lab = readLab();
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 
-const COMPUTER = { privateIp: '192.168.121.11', privateMac: '52:54:00:0a:00:01', publicMac: '52:54:00:0a:00:02' };
+const COMPUTER = { privateIp: '192.168.121.21', privateMac: '52:54:00:0a:00:01', publicMac: '52:54:00:0a:00:02' };
 const IMAGE = 'vmwarelinux-Tiny12-v2';
 
 let folder: string;
@@ -87,7 +87,7 @@ describe('a load on a real libvirt', () => {
     expect(virsh('domstate', 'vm1_TinyLinux_12-v2').trim()).toBe('running');
     expect(files('vms').sort()).toEqual(['vm1_12-v2.console.log', 'vm1_12-v2.qcow2', 'vm1_12-v2.qcow2.lock']);
     expect(files('xml')).toEqual(['vm1_12-v2.xml']);
-    expect(dhcpEntries()).toEqual([expect.stringContaining("mac='52:54:00:0a:00:01' name='vm1' ip='192.168.121.11'")]);
+    expect(dhcpEntries()).toEqual([expect.stringContaining("mac='52:54:00:0a:00:01' name='vm1' ip='192.168.121.21'")]);
     expect(sha256(base)).toBe(before);
   });
 
@@ -158,7 +158,7 @@ describe('a load on a real libvirt', () => {
     }
     expect(diagnosis).toMatchObject({
       domainState: expect.stringMatching(/^running/),
-      dhcpLease: '192.168.121.11',
+      dhcpLease: '192.168.121.21',
       answersPing: true,
       sshPortOpen: true,
     });
@@ -258,7 +258,7 @@ describe('what is wrong with the site', () => {
   });
 
   it('an address that another entry has is not taken', async () => {
-    const entry = "<host mac='52:54:00:ff:00:01' name='printer' ip='192.168.121.11'/>";
+    const entry = "<host mac='52:54:00:ff:00:01' name='printer' ip='192.168.121.21'/>";
     virsh('net-update', 'private', 'add', 'ip-dhcp-host', entry, '--live', '--config');
     const outcome = await load(provisioner({}));
     virsh('net-update', 'private', 'delete', 'ip-dhcp-host', entry, '--live', '--config');

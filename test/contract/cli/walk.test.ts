@@ -53,7 +53,7 @@ describe('the walk', () => {
 
   it('enters this machine as VM host, asked for its own size, and changes only what is named again', async () => {
     const datastore = program.file('images');
-    const networks = ['--private-network', 'private', '--public-network', 'public'];
+    const networks = ['--private-network', 'nowhere', '--public-network', 'public'];
     const added = await program.json('host', 'add', 'kvm1', '--local', '--datastore', datastore, ...networks);
     expect(added).toMatchObject({ name: 'kvm1', transport: 'local', datastorePath: datastore, driver: null });
     expect(added['ramMiB']).toBeGreaterThan(100);
@@ -62,7 +62,7 @@ describe('the walk', () => {
       expect.objectContaining({ name: 'kvm1', transport: 'local', driver: 'kvm', profile: 'kvm1', computers: 0 }),
     ]);
     expect(await rows.db.rows('select virtualswitch0, virtualswitch1, datastorepath from vmprofile')).toContainEqual({
-      virtualswitch0: 'private',
+      virtualswitch0: 'nowhere',
       virtualswitch1: 'public',
       datastorepath: datastore,
     });
@@ -252,7 +252,7 @@ describe('the program', () => {
     const { exitCode, stdout } = await program.run('check');
     expect(exitCode).toBe(1);
     expect(stdout).toMatch(/ok +database +tables/);
-    expect(stdout).toMatch(/PROBLEM +host kvm1 +network private|PROBLEM +host kvm1 +virsh/);
+    expect(stdout).toMatch(/PROBLEM +host kvm1 +network nowhere|PROBLEM +host kvm1 +virsh/);
     expect(stdout).toMatch(/what to do:\n/);
     expect(await rows.db.rows('select * from provisiond_host')).toEqual(before);
   });
