@@ -5,21 +5,14 @@
 import type { Config } from './config/config';
 import { ProvisiondError } from './errors';
 import { FrontEndClient } from './front-end-rpc/front-end-client';
-import { queuedCalls } from './front-end-rpc/queued-calls';
 import { SshGuestConnector } from './host/guest-connector';
-import type { Host } from './host/host';
 import { HostPool } from './host/host-pool';
 import { LocalHost } from './host/local-host';
 import { Slots } from './host/slots';
-import { LibvirtProvisioner } from './libvirt/libvirt-provisioner';
 import type { RootLog } from './log';
 import { Mailer } from './messages/mailer';
-import { Messenger } from './messages/messenger';
-import type { Reservation } from './model/reservation';
 import { PluginRegistry } from './plugins/registry';
-import { GuestAccess } from './states/guest-access';
-import type { Job } from './states/job';
-import { siteScripts } from './states/site-scripts';
+import { jobMaker, type JobMakerParts } from './states/job-maker';
 import { openStore } from './store/open-store';
 import type { Lease, Store } from './store/store';
 import { BlockAllocations } from './work/block-allocations';
@@ -27,7 +20,7 @@ import { LeaseKeeper } from './work/lease-keeper';
 import { Poller } from './work/poller';
 import { Queues } from './work/queues';
 import { schedule } from './work/schedule';
-import { Worker, type JobParts } from './work/worker';
+import { Worker } from './work/worker';
 
 export interface RunningDaemon {
   /** Takes nothing more up, lets each job come to its next step border, leaves VMs alone, closes everything. */
@@ -115,19 +108,11 @@ function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFi
   };
 }
 
-interface Parts {
-  readonly config: Config;
-  readonly store: Store;
-  readonly hosts: HostPool;
-  readonly connector: SshGuestConnector;
-  readonly registry: PluginRegistry;
-  readonly addSecret: (value: string) => void;
-  readonly slots: Slots;
+type Parts = Omit<JobMakerParts, 'queues'> & {
   readonly frontEnd: FrontEndClient;
   readonly mailer: Mailer;
-  /** This machine, for the site's scripts. */
   readonly node: LocalHost;
-}
+};
 
 /** Works the inbox for as long as the lease is ours and nobody stops us. */
 async function beActive(
@@ -140,13 +125,8 @@ async function beActive(
   const { store, config } = parts;
   const lost = new AbortController();
   const queues = new Queues(parts, lease, log);
-  const worker: Worker = new Worker(
-    store,
-    config,
-    (job) => makeJob(job, parts, queues),
-    log,
-    () => poller.pollNow(),
-  );
+  const makeJob = jobMaker({ ...parts, queues });
+  const worker: Worker = new Worker(store, config, makeJob, log, () => poller.pollNow());
   const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
   const heartbeat = schedule('heartbeat', '*/5 * * * * *', log, async () => {
     if (!(await keeper.beat(lease))) lost.abort(new Error('the lease was lost'));
@@ -161,11 +141,12 @@ async function beActive(
   const prune = schedule('prune', '7 17 * * * *', log, queues.prune);
   try {
     await keeper.beat(lease);
-    await poller.start();
+    poller.start();
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
     await Promise.all([blocks, heartbeat, refresh, deliveries, allocations, prune, poller].map((each) => each.stop()));
-    await worker.stop(stopping.aborted ? 'the daemon stops' : 'the lease was lost');
+    if (stopping.aborted) await worker.stopForGood('the daemon stops');
+    else await worker.stop('the lease was lost');
     await queues.stop();
     if (!lost.signal.aborted)
       await store.releaseLease(lease).catch((error: unknown) => log.warn('lease not released', { error }));
@@ -175,61 +156,4 @@ async function beActive(
 function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-}
-
-function makeJob(parts: JobParts, daemon: Parts, queues: Queues): Job {
-  const { config, store, hosts, connector, registry, addSecret, slots } = daemon;
-  const { claim, reservation, watch, log, onEnd } = parts;
-  const { signal } = watch;
-  // Made when first asked for, so that rows which cannot be used fail the step that needs them.
-  const provisioner = once(
-    () =>
-      new LibvirtProvisioner(
-        { reservation, loadId: claim.loadId, host: hostOf(reservation, hosts), settings: config, log, signal },
-        registry,
-      ),
-  );
-  // What a reservation began with stays, even when the file is changed meanwhile.
-  const predictiveModule = once(() => registry.predictiveModule(reservation.computer.predictivePackage));
-  const osModule = once(() => registry.osModule(reservation.image.os.modulePackage));
-  const guest = new GuestAccess(reservation, osModule, connector, config, log, signal);
-  return {
-    ...parts,
-    signal,
-    config,
-    store,
-    get provisioner() {
-      return provisioner();
-    },
-    guest,
-    messages: new Messenger({
-      ...{ store, claim, reservation, log, mailIsOn: daemon.mailer.isOn },
-      writeToConsole: (line) => guest.notifyUser(line),
-      onQueued: () => void queues.lookAtMessages(),
-    }),
-    scripts: siteScripts({ settings: config.scripts, node: daemon.node, reservation, guest, log, signal }),
-    frontEndCalls: queuedCalls(store, claim, () => void queues.lookAtCalls()),
-    predictiveModule,
-    addSecret,
-    findings: {},
-    // A place is taken once a job, however often its steps are run again.
-    takeLoadSlot: once(async () => {
-      if (!reservation.host) return;
-      onEnd(await hosts.loadSlots(reservation.host).acquire(signal));
-      onEnd(await slots.acquire(signal));
-    }),
-  };
-}
-
-/** A function that does its work the first time it is called, and gives the same answer ever after. */
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
-}
-
-/** The computer's host; for a computer without one, a host whose every command says so. */
-function hostOf({ host, computer }: Reservation, hosts: HostPool): Host {
-  if (host) return hosts.get(host);
-  const message = `computer ${computer.shortName} is assigned to no VM host`;
-  return { name: 'none', run: () => Promise.reject(new ProvisiondError('COMPUTER_NOT_ASSIGNED', message)) };
 }

@@ -63,6 +63,8 @@ export class Messenger implements Messages {
 
   async tellUser(name: UserMessage, options: MessageOptions = {}): Promise<void> {
     const onConsole = ON_CONSOLE.includes(name);
+    // Of a cluster the user hears once.
+    if (!this.parts.reservation.isParent) return;
     if (!this.parts.mailIsOn && !onConsole) return;
     await this.quietly(`message '${name}' to the user`, async () => {
       const facts = await this.readFacts();

@@ -3,16 +3,17 @@ import type { Config } from '../config/config';
 import type { FrontEndCalls } from '../front-end-rpc/queued-calls';
 import type { LoadContext } from '../libvirt/load-steps';
 import type { Messages } from '../messages/messenger';
-import type { NodeStatus } from '../model/power';
 import type { ImageChoice } from '../model/forecast';
+import type { NodeStatus } from '../model/power';
 import type { Reservation } from '../model/reservation';
+import type { WorkableState } from '../model/states';
+import type { Timings, Variables } from '../model/timings';
 import type { PredictiveModule } from '../plugins/api';
-import type { ComputerState, WorkableState } from '../model/states';
-import type { Timings } from '../model/timings';
 import type { Step } from '../steps/step';
 import type { Claim, Store, Transition } from '../store/store';
 import type { Narrator } from '../work/narrator';
 import type { RequestWatch } from '../work/request-watch';
+import type { Siblings } from '../work/siblings';
 import type { GuestAccess } from './guest-access';
 import type { SiteScripts } from './site-scripts';
 
@@ -21,6 +22,8 @@ export interface Job extends LoadContext {
   readonly reservation: Reservation;
   readonly config: Config;
   readonly timings: Timings;
+  /** The site's settings, by the names of VCL's table `variable`. */
+  readonly variables: Variables;
   readonly store: Store;
   readonly guest: GuestAccess;
   /** @throws PREDICTIVE_MODULE_NOT_FOUND, PLUGIN_REJECTED */
@@ -32,6 +35,8 @@ export interface Job extends LoadContext {
   readonly scripts: SiteScripts;
   readonly watch: RequestWatch;
   readonly narrator: Narrator;
+  /** The other reservations of the request. */
+  readonly siblings: Siblings;
   /** Keeps a value out of every log line from now on. */
   addSecret(value: string): void;
   /** Takes one of the places for heavy work on the computer's host; given back when the job ends. */
@@ -57,7 +62,9 @@ export interface StateHandler {
   /** `load` work counts against the limits of loads; `attend` waits for people and costs next to nothing. */
   readonly kind: 'load' | 'attend';
   readonly steps: readonly JobStep[];
+  /** This version can only say that it cannot. */
+  readonly isNotYet?: true;
   readonly onSuccess: (job: Job) => Transition;
-  /** What becomes of the computer when the request fails through the computer's own fault. VCL: `failed`. */
-  readonly computerOnFailure?: ComputerState;
+  /** What follows of a failure, instead of what `outcome.ts` says for the state. */
+  readonly onFailure?: (job: Job) => Transition;
 }

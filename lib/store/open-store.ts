@@ -6,6 +6,7 @@ import { inventoryListVerbs } from './inventory-lists';
 import { listingVerbs } from './reservation-details';
 import { requestVerbs } from './reservation-requests';
 import { siteRowVerbs } from './site-rows';
+import { ownershipVerbs } from './ownership-verbs';
 import { sqlStore } from './sql-store';
 import type { Store } from './store';
 
@@ -36,5 +37,6 @@ function frontEnd(db: Database): FrontEnd {
     ...inventoryListVerbs(db),
     ...inventoryVerbs(db),
     ...siteRowVerbs(db),
+    ...ownershipVerbs(db),
   };
 }

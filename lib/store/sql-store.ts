@@ -1,6 +1,9 @@
 /** The store, put together from its verbs. */
 import { blockVerbs } from './blocks';
 import { claimVerbs } from './claim-verbs';
+import { clusterVerbs } from './cluster-verbs';
+import { imageVerbs } from './image-verbs';
+import { serverVerbs } from './server-verbs';
 import type { Database } from './database';
 import { finishVerbs } from './finish';
 import { forecastVerbs } from './forecast';
@@ -28,6 +31,9 @@ export function sqlStore(db: Database): Store {
     ...forecastVerbs(db),
     ...queueVerbs(db),
     ...messageVerbs(db),
+    ...clusterVerbs(db),
+    ...serverVerbs(db),
+    ...imageVerbs(db),
     ...finishVerbs(db),
   };
 }

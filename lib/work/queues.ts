@@ -40,12 +40,16 @@ export class Queues {
     });
   }
 
+  get mailIsOn(): boolean {
+    return this.parts.mailer.isOn;
+  }
+
   /** Something was put in, or some time has passed. */
   look = async (): Promise<void> => {
     await Promise.all([this.lookAtMessages(), this.lookAtCalls()]);
   };
 
-  lookAtMessages = (): Promise<void> => (this.parts.mailer.isOn ? this.messages.look() : Promise.resolve());
+  lookAtMessages = (): Promise<void> => (this.mailIsOn ? this.messages.look() : Promise.resolve());
 
   lookAtCalls = (): Promise<void> => this.calls.look();
 
