@@ -26,6 +26,11 @@ export class GuestAccess {
     private hostKey: string | null = reservation.computer.guestKey,
   ) {}
 
+  /** The key of the guest, or of the one before it, is written down. */
+  get isKnown(): boolean {
+    return this.hostKey !== null;
+  }
+
   /** @returns the host key that the guest showed */
   async waitUntilAnswering(timeoutMs: number, signal: AbortSignal): Promise<string> {
     this.hostKey = null;

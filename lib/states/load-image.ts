@@ -97,7 +97,9 @@ async function setReloading(job: Job): Promise<void> {
 /** The next machine behind the address has another key. */
 async function forgetGuest(job: Job): Promise<void> {
   await job.guest.forget();
-  await job.store.setGuestKey(job.claim, job.reservation.computer.id, null);
+  const { claim, guest, reservation, store } = job;
+  if (!guest.isKnown) return;
+  await store.setGuestKey(claim, reservation.computer.id, null);
 }
 
 async function setUpGuest(job: Job): Promise<void> {
