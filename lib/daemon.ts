@@ -4,16 +4,21 @@
  */
 import type { Config } from './config/config';
 import { ProvisiondError } from './errors';
+import { FrontEndClient } from './front-end-rpc/front-end-client';
 import { SshGuestConnector } from './host/guest-connector';
 import { HostPool } from './host/host-pool';
+import { LocalHost } from './host/local-host';
 import { Slots } from './host/slots';
 import type { RootLog } from './log';
+import { Mailer } from './messages/mailer';
 import { PluginRegistry } from './plugins/registry';
 import { jobMaker, type JobMakerParts } from './states/job-maker';
 import { openStore } from './store/open-store';
 import type { Lease, Store } from './store/store';
+import { BlockAllocations } from './work/block-allocations';
 import { LeaseKeeper } from './work/lease-keeper';
 import { Poller } from './work/poller';
+import { Queues } from './work/queues';
 import { schedule } from './work/schedule';
 import { Worker } from './work/worker';
 
@@ -69,6 +74,9 @@ function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFi
     registry,
     addSecret: (value: string) => log.addSecret(value),
     slots: new Slots(config.maxLoads),
+    frontEnd: new FrontEndClient(config.xmlrpc),
+    mailer: new Mailer(config.mail, config.managementNode),
+    node: new LocalHost({ name: config.managementNode }),
   };
   const keeper = new LeaseKeeper(store, config.leaseSeconds, log);
 
@@ -82,6 +90,8 @@ function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFi
       if (!stopping.signal.aborted) throw error;
     })
     .finally(async () => {
+      parts.mailer.close();
+      await parts.node.close();
       await connector.close();
       await hosts.close();
       await store.close();
@@ -98,30 +108,46 @@ function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFi
   };
 }
 
+type Parts = Omit<JobMakerParts, 'queues'> & {
+  readonly frontEnd: FrontEndClient;
+  readonly mailer: Mailer;
+  readonly node: LocalHost;
+};
+
 /** Works the inbox for as long as the lease is ours and nobody stops us. */
 async function beActive(
   lease: Lease,
   keeper: LeaseKeeper,
-  parts: JobMakerParts,
+  parts: Parts,
   log: RootLog,
   stopping: AbortSignal,
 ): Promise<void> {
   const { store, config } = parts;
   const lost = new AbortController();
-  const worker: Worker = new Worker(store, config, jobMaker(parts), log, () => poller.pollNow());
+  const queues = new Queues(parts, lease, log);
+  const makeJob = jobMaker({ ...parts, queues });
+  const worker: Worker = new Worker(store, config, makeJob, log, () => poller.pollNow());
   const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
   const heartbeat = schedule('heartbeat', '*/5 * * * * *', log, async () => {
     if (!(await keeper.beat(lease))) lost.abort(new Error('the lease was lost'));
   });
   const refresh = schedule('refresh', '*/30 * * * * *', log, () => poller.refresh());
+  const deliveries = schedule('deliveries', '*/5 * * * * *', log, queues.look);
+  const blocks = new BlockAllocations({
+    ...{ store, frontEnd: parts.frontEnd, lease, log },
+    onQueued: parts.mailer.isOn ? () => void queues.lookAtMessages() : null,
+  });
+  const allocations = schedule('block allocations', '*/30 * * * * *', log, blocks.look);
+  const prune = schedule('prune', '7 17 * * * *', log, queues.prune);
   try {
     await keeper.beat(lease);
     poller.start();
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
-    await Promise.all([heartbeat.stop(), refresh.stop(), poller.stop()]);
+    await Promise.all([blocks, heartbeat, refresh, deliveries, allocations, prune, poller].map((each) => each.stop()));
     if (stopping.aborted) await worker.stopForGood('the daemon stops');
     else await worker.stop('the lease was lost');
+    await queues.stop();
     if (!lost.signal.aborted)
       await store.releaseLease(lease).catch((error: unknown) => log.warn('lease not released', { error }));
   }

@@ -12,6 +12,7 @@ import { EXIT, type ExitCode, exitCodeOf } from './exit-codes';
 import { addExtendVerb } from './extend';
 import { addHostVerbs } from './host-add';
 import { addImageVerbs } from './image-add';
+import { addImportVcldVerb } from './import-vcld';
 import { addInitVerb } from './init';
 import { addListVerbs } from './list';
 import { addPluginsVerb } from './plugins';
@@ -30,6 +31,7 @@ export interface ProgramOptions extends Streams {
 const ADD_VERBS = [
   addRunVerb,
   addInitVerb,
+  addImportVcldVerb,
   addCheckVerb,
   addReserveVerb,
   addListVerbs,

@@ -1,6 +1,6 @@
 /** `provisiond run`: the daemon in the foreground. */
 import type { Command } from 'commander';
-import { databasePassword } from '../config/load';
+import { secretsOf } from '../config/load';
 import { startDaemon } from '../daemon';
 import { asProvisiondError } from '../errors';
 import { type RootLog, createLogger } from '../log';
@@ -18,8 +18,7 @@ export function addRunVerb(program: Command, execute: Execute): void {
 async function runDaemon(app: App): Promise<ExitCode> {
   const { config } = app;
   const log = createLogger(config.log);
-  const password = databasePassword(config.database);
-  if (password !== undefined) log.addSecret(password);
+  for (const secret of secretsOf(config)) log.addSecret(secret);
   const stopSignal = app.stopSignal;
   const stopWatching = endOnDefects(log);
   try {

@@ -6,7 +6,7 @@ import { readIdentity } from './domain-identity';
 import { diskFiles } from './look';
 import { drawMark, SECTION, splitSections } from './sections';
 import { complaints, parseNames, virshError } from './virsh';
-import { childrenOf, firstOf, parseXml } from './xml';
+import { childrenOf, firstOf, parseXml } from '../xml';
 
 export interface SurveyedDomain {
   readonly name: string;

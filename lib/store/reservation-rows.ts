@@ -70,6 +70,8 @@ export interface ReservationRow {
   provisioningPackage: string;
   predictivePackage: string;
   guestKey: Maybe<string>;
+  /** JSON, see `rowsOfJson`. */
+  connectMethods: unknown;
   hostComputerId: Maybe<number>;
   hostHostname: Maybe<string>;
   hostPrivateIp: Maybe<string>;

@@ -7,6 +7,8 @@
  *   LEASE_LOST or CLAIM_LOST when it changed nothing.
  * - Times are compared in SQL with the database's clock.
  */
+import type { BackgroundStore } from './background';
+import type { Forecast } from '../model/forecast';
 import type {
   FixedAddress,
   GroupMember,
@@ -17,6 +19,8 @@ import type {
 } from '../model/reservation';
 import type { RequestClock } from '../model/timings';
 import type { ComputerState, LogEnding, RequestState, StateName, WorkableState } from '../model/states';
+
+export type { CallOutcome, DueBlock, MessageFacts, Parcel, Queue, QueuedCall, QueuedMessage } from './background';
 
 export interface Lease {
   readonly managementNodeId: number;
@@ -109,7 +113,7 @@ export interface Sibling {
 
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
-export interface Store {
+export interface Store extends BackgroundStore {
   /** `sqlite:/path` or `mysql://user@host/name`, without any password. */
   readonly label: string;
   close(): Promise<void>;
@@ -186,6 +190,11 @@ export interface Store {
    * Does nothing when one is waiting already. @returns its request id
    */
   insertReload(claim: Claim, reservation: Reservation, image: { id: number; revisionId: number }): Promise<number>;
+
+  /** What may be asked about the future of the reservation's computer. */
+  forecast(reservation: Reservation): Forecast;
+  /** `computer.nextimageid` = `noimage`, when it was that image: it has been ordered. */
+  fulfilNextImage(claim: Claim, computerId: number, imageId: number): Promise<void>;
 
   /**
    * The reservation's revision becomes the one that users get; idle computers with another one are to be reloaded.

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { parseXml } from '../../lib/libvirt/xml';
+import { parseXml } from '../../lib/xml';
 import type {
   DomainXml,
   DriverContext,
@@ -32,11 +32,12 @@ function exampleOf(readme: string): TestFolder {
   return folder;
 }
 
-const config = { pluginDirs: [], osModules: {}, hookTimeoutMs: 5000 };
+const config = { pluginDirs: [], osModules: {}, predictiveModules: {}, hookTimeoutMs: 5000 };
 const found = new PluginRegistry(config, new MemoryLog());
 const examples = new PluginRegistry(config, new MemoryLog(), {
   driver: [exampleOf('drivers/README.md').asPluginFolder],
   'os-module': [exampleOf('os-modules/README.md').asPluginFolder],
+  'predictive-module': [exampleOf('lib/predictive/README.md').asPluginFolder],
 });
 
 /** Disks as a map from path to what they stand on. */
@@ -86,6 +87,7 @@ it('finds every built-in plugin fit for use', () => {
 
 it('takes the examples of the READMEs as they are printed', () => {
   expect(examples.verdicts().map(({ accepted, reason }) => ({ accepted, reason }))).toEqual([
+    { accepted: true, reason: null },
     { accepted: true, reason: null },
     { accepted: true, reason: null },
   ]);

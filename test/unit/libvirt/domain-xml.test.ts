@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type DomainXmlInput, generateDefaultDomainXml } from '../../../lib/libvirt/domain-xml';
-import { buildXml } from '../../../lib/libvirt/xml';
+import { buildXml } from '../../../lib/xml';
 
 /**
  * A case is a file: the input as JSON (what it leaves out is the example's), a line of hyphens, the XML expected.
