@@ -41,6 +41,12 @@ export const CATALOGUE = {
   OUTCOME_UNKNOWN: entry('host', true, 'The connection broke during a command; it is looked up when the work resumes'),
   HOST_DISK_FULL: entry('host', false, 'Free space on the host in the folder named'),
   LIBVIRT_FAILED: entry('host', true, 'See the log of libvirtd on the host'),
+  BOOT_INVALID: entry('config', false, 'Mend the boot parameters: provisiond boot show'),
+  BOOT_UNSUPPORTED: entry(
+    'config',
+    false,
+    'Choose boot parameters that the hypervisor of the host has, or another host',
+  ),
   NETWORK_NOT_FOUND: entry(
     'config',
     false,

@@ -4,7 +4,7 @@ import { ProvisiondError } from '../errors';
 import { refuseStrangers, removeDomains } from './delete-domain';
 import { hasAddress, releaseAddress, reserveAddress } from './dhcp';
 import { isDiskFull } from '../images/qemu-img';
-import { checkDiskFormat, defaultDomainXml, driverContext } from './generate-domain';
+import { checkBoot, checkDiskFormat, defaultDomainXml, driverContext } from './generate-domain';
 import { hostFacts } from './host-facts';
 import type { HostedComputer } from './hosted-computer';
 import type { HostLook, SeenDomain } from './look';
@@ -39,6 +39,7 @@ export class DomainLoad {
   async checkHost(): Promise<void> {
     const driver = await this.initialise();
     checkDiskFormat(this.computer, driver);
+    checkBoot(this.computer, driver);
     const look = await this.computer.view.current();
     resolveNetworks(this.computer, look);
     refuseStrangers(this.computer, look);
@@ -51,7 +52,15 @@ export class DomainLoad {
 
   /** All of this computer's domains but the one that this very load made. */
   async removeExistingDomains(): Promise<void> {
-    await removeDomains(this.computer, this.othersIn(await this.computer.view.current()));
+    const others = this.othersIn(await this.computer.view.current());
+    await removeDomains(this.computer, others, { logs: await this.consoleLogs(others) });
+  }
+
+  /** Where the hypervisor itself keeps what those guests say; removed with them, for the next may have their names. */
+  async consoleLogs(domains: readonly SeenDomain[]): Promise<string[]> {
+    if (domains.length === 0) return [];
+    const driver = await this.initialise().catch(() => null);
+    return driver?.consoleLog ? domains.map(({ name }) => driver.consoleLog!(name)) : [];
   }
 
   async buildDomainXml(): Promise<void> {
@@ -64,7 +73,7 @@ export class DomainLoad {
     const driver = await this.initialise();
     if (this.xml === null) await this.buildDomainXml();
     if (!driver.extendDomainXml) return;
-    const context = driverContext(this.computer, await hostFacts(this.computer.host), signal);
+    const context = driverContext(this.computer, driver, await hostFacts(this.computer.host), signal);
     this.xml = driver.extendDomainXml(structuredClone(this.xml!), context);
   }
 
@@ -85,7 +94,7 @@ export class DomainLoad {
   async makeDisks(signal: AbortSignal): Promise<void> {
     const driver = await this.initialise();
     const { computer } = this;
-    const context = driverContext(computer, await hostFacts(computer.host), signal);
+    const context = driverContext(computer, driver, await hostFacts(computer.host), signal);
     const { overlay } = computer.names;
     await computer.view.change(
       async () => driver.preDefine?.(context),

@@ -124,7 +124,8 @@ export class LibvirtProvisioner implements Provisioner {
   async unload(): Promise<void> {
     await this.computer.view.fresh();
     // libvirt takes 0.2 s for each; they do not wait for each other.
-    const removal = removeDomains(this.computer, await this.ownSeen(), { leftovers: true });
+    const own = await this.ownSeen();
+    const removal = removeDomains(this.computer, own, { leftovers: true, logs: await this.load.consoleLogs(own) });
     const results = await Promise.allSettled([removal, releaseAddress(this.computer)]);
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
@@ -196,7 +197,9 @@ export class LibvirtProvisioner implements Provisioner {
 
   async diagnoseGuest(): Promise<GuestDiagnosis> {
     const domain = await this.activeDomain();
-    return diagnoseGuest(this.computer, domain?.uuid ?? this.computer.names.uuid);
+    const driver = await this.initialise().catch(() => null);
+    const { names } = this.computer;
+    return diagnoseGuest(this.computer, domain?.uuid ?? names.uuid, driver?.consoleLog?.(domain?.name ?? names.domain));
   }
 
   // ------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@
  * `throw Object.assign(new Error('…'), { code: 'REQUEST_INVALID' })`.
  */
 import type { Host } from '../host/host';
+import type { BootMethod, BootPlan } from '../model/boot';
 import type { Reservation } from '../model/reservation';
 import type { DomainIdentity } from '../model/identity';
 
@@ -78,6 +79,8 @@ export interface DriverContext {
   readonly reservation: Reservation;
   readonly identity: DomainIdentity;
   readonly host: HostFactsForDriver;
+  /** How the guest is to boot, one of the driver's `bootMethods`; the tree says so already in libvirt's words. */
+  readonly boot: BootPlan;
   /** Files of this load. */
   readonly disk: { readonly path: string; readonly format: string };
   readonly images: ImageVerbs;
@@ -107,6 +110,12 @@ export interface HypervisorDriver extends Plugin {
   readonly diskDriverName: string;
   /** Disk formats it can run from, the preferred first. */
   readonly diskFormats: readonly string[];
+  /** Ways of booting that it has; default: `firmware`. What is not here is refused before anything is changed. */
+  readonly bootMethods?: readonly BootMethod[];
+  /** How a guest boots of which nobody said anything. Default: from its first disk, by a BIOS. Pure. */
+  defaultBoot?(reservation: Reservation): BootPlan;
+  /** File on the host with what the guest says, where the hypervisor itself writes it (append-only, by name). Pure. */
+  consoleLog?(domainName: string): string;
   /** Can this driver drive that host? */
   probe(host: HostFactsForDriver): Promise<ProbeVerdict> | ProbeVerdict;
   extendDomainXml?(xml: DomainXml, context: DriverContext): DomainXml;

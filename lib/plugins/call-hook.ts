@@ -147,6 +147,14 @@ export function guardDriver(loaded: LoadedPlugin<'driver'>, limits: HookLimits):
         return extended;
       });
   }
+  if (plugin.defaultBoot) {
+    guarded.defaultBoot = (reservation) =>
+      callSyncHook(loaded, 'defaultBoot', limits, () => plugin.defaultBoot!(reservation));
+  }
+  if (plugin.consoleLog) {
+    guarded.consoleLog = (name) =>
+      callSyncHook(loaded, 'consoleLog', limits, () => checkPath(plugin.consoleLog!(name)));
+  }
   if (plugin.preDefine) {
     guarded.preDefine = (context) =>
       callHook(loaded, 'preDefine', limits, context.signal, (signal) =>
@@ -154,6 +162,11 @@ export function guardDriver(loaded: LoadedPlugin<'driver'>, limits: HookLimits):
       );
   }
   return guarded;
+}
+
+function checkPath(file: unknown): string {
+  if (typeof file === 'string' && file.startsWith('/')) return file;
+  throw new Error('must return an absolute path');
 }
 
 /** The OS module with every stage guarded. */

@@ -35,6 +35,7 @@ const RESERVATION_SQL = `
     c.id as computerId, c.stateid as computerStateId, c.hostname, c.type as computerType, c.IPaddress,
     c.privateIPaddress, c.eth0macaddress, c.eth1macaddress, c.currentimageid, c.imagerevisionid as currentRevisionId,
     c.nextimageid, pm.perlpackage as provisioningPackage, xm.perlpackage as predictivePackage, guest.hostkey as guestKey,
+    coalesce(bootc.parameters, booti.parameters, bootp.parameters) as boot,
     ${HOST_COLUMNS},
     m.id as nodeId, m.hostname as nodeHostname, m.\`keys\` as nodeKeys, m.publicIPconfiguration, m.publicSubnetMask,
     m.publicDefaultGateway, m.publicDNSserver,
@@ -58,6 +59,9 @@ const RESERVATION_SQL = `
   left join imagetype dt on dt.id = p.datastoreimagetypeid
   left join imagetype rt on rt.id = p.repositoryimagetypeid
   left join provisiond_host way on way.computerid = h.id
+  left join provisiond_boot bootc on bootc.kind = 'computer' and bootc.targetid = c.id
+  left join provisiond_boot booti on booti.kind = 'image' and booti.targetid = i.id
+  left join provisiond_boot bootp on bootp.kind = 'profile' and bootp.targetid = p.id
   join managementnode m on m.id = r.managementnodeid
   join user u on u.id = q.userid
   left join serverrequest s on s.requestid = q.id

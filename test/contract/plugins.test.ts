@@ -14,6 +14,7 @@ import type {
   OsContext,
   OsModule,
 } from '../../lib/plugins/api';
+import { FROM_DISK } from '../../lib/model/boot';
 import { PluginRegistry } from '../../lib/plugins/registry';
 import { MemoryLog } from '../fixtures/memory-log';
 import { TestFolder } from '../fixtures/plugin-folder';
@@ -66,6 +67,7 @@ function driverContext(format: string, images: ImageVerbs): DriverContext {
   return {
     reservation: makeReservation(),
     host: facts(['qemu', 'kvm', 'xen']),
+    boot: FROM_DISK,
     disk: { path: `/vms/vm1_12-v2.${format}`, format },
     images,
     log: new MemoryLog(),

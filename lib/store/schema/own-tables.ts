@@ -85,4 +85,11 @@ const GUEST = table(
   { primaryKey: ['computerid'] },
 );
 
-export const OWN_TABLES: readonly Table[] = [LEASE, JOB, EVENT, HOST, GUEST];
+/** Boot parameters as JSON; `kind` says whose: a computer's, an image's or a VM profile's. */
+const BOOT = table(
+  'provisiond_boot',
+  { kind: string(16), targetid: integer('mediumint'), parameters: text('text') },
+  { primaryKey: ['kind', 'targetid'] },
+);
+
+export const OWN_TABLES: readonly Table[] = [LEASE, JOB, EVENT, HOST, GUEST, BOOT];
