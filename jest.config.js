@@ -16,6 +16,10 @@ const project = (displayName, more = {}) => ({
 const PATIENT = { setupFilesAfterEnv: ['<rootDir>/test/support/patience.ts'] };
 
 module.exports = {
-  projects: [project('unit'), ...['contract', 'integration', 'faults'].map((name) => project(name, PATIENT))],
+  projects: [
+    project('unit'),
+    ...['contract', 'integration', 'faults'].map((name) => project(name, PATIENT)),
+    project('xen'),
+  ],
   maxWorkers: 2,
 };

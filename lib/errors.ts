@@ -54,7 +54,7 @@ export const CATALOGUE = {
   ),
   NETWORK_INACTIVE: entry('host', false, 'Start it: virsh net-start NETWORK; virsh net-autostart NETWORK'),
   DOMAIN_REJECTED: entry('plugin', false, 'libvirt refused the domain XML; see the message and the XML file named'),
-  DOMAIN_START_FAILED: entry('host', true, 'See /var/log/libvirt/qemu/DOMAIN.log on the host'),
+  DOMAIN_START_FAILED: entry('host', true, 'See the logs of the hypervisor on the host, in /var/log/libvirt'),
   DOMAIN_NOT_FOUND: entry('computer', false, 'The computer has no domain on its host; reload it'),
   DOMAIN_NOT_OURS: entry(
     'computer',

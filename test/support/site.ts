@@ -4,16 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import knex, { type Knex } from 'knex';
@@ -24,6 +15,7 @@ import type { FrontEnd, NewComputer, NewHost, ReservationDetails } from '../../l
 import { openStore } from '../../lib/store/open-store';
 import type { Store } from '../../lib/store/store';
 import { readLab, type Lab } from './lab';
+import { ownVmHost, type VmHost } from './vm-host';
 
 const run = promisify(execFile);
 
@@ -36,6 +28,8 @@ export interface SiteOptions {
   readonly computers?: readonly Partial<NewComputer>[];
   /** File to register as the image; default: the lab's guest. */
   readonly imageFile?: string;
+  /** Default: the lab's own. */
+  readonly vmHost?: (lab: Lab) => VmHost;
   /** Leave the daemon to the test. */
   readonly withoutDaemon?: boolean;
 }
@@ -52,6 +46,9 @@ export class Site {
   private constructor(
     readonly lab: Lab,
     readonly folder: string,
+    /** Folder of its images and disks, on the VM host. */
+    readonly hostFolder: string,
+    readonly vmHost: VmHost,
     readonly config: Config,
     readonly store: Store,
     readonly frontEnd: FrontEnd,
@@ -66,14 +63,17 @@ export class Site {
     mkdirSync(path.join(lab.folder, 'sites'), { recursive: true });
     const folder = mkdtempSync(path.join(lab.folder, 'sites', 'site-'));
     chmodSync(folder, 0o711); // qemu's own user reaches the disks
-    const config = makeConfig(folder, await makeDatabase(options.dialect ?? 'sqlite', folder, lab), options.settings);
+    const vmHost = (options.vmHost ?? ownVmHost)(lab);
+    const hostFolder = vmHost.folderFor(folder);
+    const database = await makeDatabase(options.dialect ?? 'sqlite', folder, lab);
+    const config = makeConfig(folder, database, { xmlDirectory: path.join(hostFolder, 'xml'), ...options.settings });
     const { store, frontEnd } = openStore({ database: config.database });
     await store.migrate();
     const node = await frontEnd.ensureManagementNode(NODE, '127.0.0.1', [lab.sshKeyFile, lab.guestKeyFile]);
     await frontEnd.ensureUser(USER);
-    await frontEnd.putHost(labHost(lab, folder, options.host), node);
+    await frontEnd.putHost(labHost(vmHost, hostFolder, options.host), node);
     for (const [index, more] of (options.computers ?? [{}, {}]).entries()) {
-      await frontEnd.putComputer(labComputer(index, more), node);
+      await frontEnd.putComputer(labComputer(vmHost, index, more), node);
     }
     const image = await frontEnd.addImage({
       prettyName: 'Tiny Linux',
@@ -83,20 +83,21 @@ export class Site {
       sizeMiB: 64,
       owner: 'admin',
     });
-    const site = new Site(lab, folder, config, store, frontEnd, connect(config), node, image);
-    mkdirSync(site.datastore);
-    mkdirSync(site.vms);
-    site.putImageFile(options.imageFile ?? lab.imageFile);
+    const site = new Site(lab, folder, hostFolder, vmHost, config, store, frontEnd, connect(config), node, image);
+    await vmHost.makeFolder(site.datastore);
+    await vmHost.makeFolder(site.vms);
+    await vmHost.put(options.imageFile ?? lab.imageFile, site.masterFile);
+    await vmHost.run('chmod', '444', site.masterFile);
     if (!options.withoutDaemon) await site.startDaemon();
     return site;
   }
 
   get datastore(): string {
-    return path.join(this.folder, 'images');
+    return path.join(this.hostFolder, 'images');
   }
 
   get vms(): string {
-    return path.join(this.folder, 'vms');
+    return path.join(this.hostFolder, 'vms');
   }
 
   get masterFile(): string {
@@ -257,11 +258,13 @@ export class Site {
   }
 
   async virsh(...argv: string[]): Promise<string> {
-    return (await run('virsh', ['-q', '-c', 'qemu:///system', ...argv])).stdout;
+    return this.vmHost.run('virsh', '-q', ...argv);
   }
 
   async domains(): Promise<string[]> {
-    return (await this.virsh('list', '--all', '--name')).split('\n').filter((name) => name !== '');
+    return (await this.virsh('list', '--all', '--name'))
+      .split('\n')
+      .filter((name) => name !== '' && name !== 'Domain-0');
   }
 
   /** Runs a command in a guest as root, past provisiond. */
@@ -294,10 +297,11 @@ export class Site {
   async leftovers(): Promise<string[]> {
     const network = await this.virsh('net-dumpxml', 'private');
     const hosts = [...network.matchAll(/<host mac='[^']*'[^>]*>/g)].map(([entry]) => `DHCP entry ${entry}`);
-    const files = [this.vms, this.config.xmlDirectory]
-      .filter(existsSync)
-      .flatMap((folder) => readdirSync(folder).map((name) => path.join(folder, name)));
-    const parts = readdirSync(this.datastore).filter((name) => name.includes('.part'));
+    const files: string[] = [];
+    for (const folder of [this.vms, this.config.xmlDirectory]) {
+      files.push(...(await this.vmHost.list(folder)).map((name) => path.join(folder, name)));
+    }
+    const parts = (await this.vmHost.list(this.datastore)).filter((name) => name.includes('.part'));
     return [...(await this.domains()).map((name) => `domain ${name}`), ...files, ...parts, ...hosts];
   }
 }
@@ -334,7 +338,6 @@ function makeConfig(folder: string, database: string, settings: Partial<Config> 
     ...config,
     database,
     pollIntervalMs: 100,
-    xmlDirectory: path.join(folder, 'xml'),
     guestBootTimeoutMs: 60_000,
     retryDelayMs: 200,
     log: { level: 'debug', format: 'human', file: null },
@@ -342,14 +345,13 @@ function makeConfig(folder: string, database: string, settings: Partial<Config> 
   };
 }
 
-function labHost(lab: Lab, folder: string, more: Partial<NewHost> = {}): NewHost {
+function labHost(vmHost: VmHost, folder: string, more: Partial<NewHost> = {}): NewHost {
   return {
     name: 'host1',
-    address: '127.0.0.1',
+    ...vmHost.entry,
     transport: 'ssh',
     port: 22,
     user: 'root',
-    hostKey: lab.hostKey,
     driver: null,
     maxLoads: null,
     datastorePath: path.join(folder, 'images'),
@@ -363,11 +365,11 @@ function labHost(lab: Lab, folder: string, more: Partial<NewHost> = {}): NewHost
   };
 }
 
-function labComputer(index: number, more: Partial<NewComputer>): NewComputer {
+function labComputer(vmHost: VmHost, index: number, more: Partial<NewComputer>): NewComputer {
   return {
     name: `vm${index + 1}`,
     host: 'host1',
-    privateIp: `192.168.121.${11 + index}`,
+    privateIp: `${vmHost.privateNet}.${11 + index}`,
     publicIp: null,
     privateMac: null,
     publicMac: null,
