@@ -107,7 +107,9 @@ export class LibvirtProvisioner implements Provisioner {
   }
 
   async powerOn(): Promise<void> {
-    await startDomain(this.computer, await this.requireActive());
+    const domain = await this.requireActive();
+    await this.load.prepareStart(this.signal);
+    await startDomain(this.computer, domain);
   }
 
   async powerOff(): Promise<void> {
@@ -116,7 +118,9 @@ export class LibvirtProvisioner implements Provisioner {
   }
 
   async powerReset(): Promise<void> {
-    await resetDomain(this.computer, await this.requireActive());
+    const domain = await this.requireActive();
+    await this.load.prepareStart(this.signal);
+    await resetDomain(this.computer, domain);
   }
 
   // ------------------------------------------------------------------------------------------------ removal
@@ -128,6 +132,7 @@ export class LibvirtProvisioner implements Provisioner {
     const removal = removeDomains(this.computer, own, { leftovers: true, logs: await this.load.consoleLogs(own) });
     const results = await Promise.allSettled([removal, releaseAddress(this.computer)]);
     for (const result of results) if (result.status === 'rejected') throw result.reason;
+    await this.load.removeDriversDisks();
   }
 
   postMaintenanceAction(): Promise<void> {

@@ -11,6 +11,9 @@
  *  3. `extendDomainXml(xml, context)` pure: gets a deep copy of the default tree and returns the tree to be defined.
  *                          May be called any number of times.
  * The core does everything else: removes old domains, writes, defines and starts, waits for the guest, undoes.
+ *  4. `preStart(context)`  before each start of the domain, also the later ones. MUST be safe to repeat.
+ *  5. `removeDisks(context)` when the computer's domains are gone, and when a load is undone: removes what `preDefine`
+ *                          made elsewhere than at `context.disk.path`. MUST do nothing when nothing is there.
  * Order of 2 and 3 as in VCL: `extendDomainXml` first, then `preDefine`.
  *
  * THE LIFE OF AN OS MODULE: `postLoad` after the guest answered; then, each at most once at a time, `reserve`,
@@ -120,6 +123,8 @@ export interface HypervisorDriver extends Plugin {
   probe(host: HostFactsForDriver): Promise<ProbeVerdict> | ProbeVerdict;
   extendDomainXml?(xml: DomainXml, context: DriverContext): DomainXml;
   preDefine?(context: DriverContext): Promise<void>;
+  preStart?(context: DriverContext): Promise<void>;
+  removeDisks?(context: DriverContext): Promise<void>;
 }
 
 // ---------------------------------------------------------------------------------------------------- OS modules

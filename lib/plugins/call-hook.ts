@@ -155,10 +155,11 @@ export function guardDriver(loaded: LoadedPlugin<'driver'>, limits: HookLimits):
     guarded.consoleLog = (name) =>
       callSyncHook(loaded, 'consoleLog', limits, () => checkPath(plugin.consoleLog!(name)));
   }
-  if (plugin.preDefine) {
-    guarded.preDefine = (context) =>
-      callHook(loaded, 'preDefine', limits, context.signal, (signal) =>
-        plugin.preDefine!(confineContext(loaded, context, signal)),
+  for (const hook of ['preDefine', 'preStart', 'removeDisks'] as const) {
+    if (!plugin[hook]) continue;
+    guarded[hook] = (context) =>
+      callHook(loaded, hook, limits, context.signal, (signal) =>
+        plugin[hook]!(confineContext(loaded, context, signal)),
       );
   }
   return guarded;

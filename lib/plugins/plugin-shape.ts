@@ -12,7 +12,10 @@ const FORMAT = /^[a-z][a-z0-9]{0,15}$/;
 const HOOKS: Readonly<
   Record<PluginKind, { readonly required: readonly string[]; readonly optional: readonly string[] }>
 > = {
-  driver: { required: ['probe'], optional: ['extendDomainXml', 'preDefine', 'defaultBoot', 'consoleLog'] },
+  driver: {
+    required: ['probe'],
+    optional: ['extendDomainXml', 'preDefine', 'preStart', 'removeDisks', 'defaultBoot', 'consoleLog'],
+  },
   'os-module': {
     required: [],
     optional: [

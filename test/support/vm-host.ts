@@ -29,7 +29,7 @@ export function ownVmHost(lab: Lab): VmHost {
     entry: { address: '127.0.0.1', hostKey: lab.hostKey },
     privateNet: '192.168.121',
     folderFor: (siteFolder) => siteFolder,
-    run: async (program, ...argv) => (await exec(program!, argv)).stdout,
+    run: async (program, ...argv) => (await exec(program, argv)).stdout,
     makeFolder: (folder) => Promise.resolve(void mkdirSync(folder, { recursive: true })),
     put: (file, target) => copyFile(file, target),
     list: (folder) => Promise.resolve(existsSync(folder) ? readdirSync(folder) : []),

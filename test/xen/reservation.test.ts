@@ -1,6 +1,6 @@
 /** A whole reservation on a real Xen host: the lab's own, in qemu's emulation, driven over ssh. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Site } from '../support/site';
+import { eventually, Site } from '../support/site';
 import { xenVmHost } from '../support/vm-host';
 
 const MINUTE = 60_000;
@@ -27,7 +27,7 @@ describe('a reservation on Xen', () => {
       expect(ready.address).toMatch(/^192\.168\.78\./);
       expect(await site.inGuest('192.168.77.11', 'hostname; cat /sys/hypervisor/guest_type')).toBe('vm1\nPV\n');
       const shown = await site.frontEnd.connect(requestId, '192.168.76.1');
-      await new Promise((resolve) => setTimeout(resolve, 3000));
+      await eventually(async () => (await site.asUser(shown, 'true').catch(() => 'refused')) === '', 90);
       expect(await site.asUser(shown, 'id -un')).toBe('student\n');
     },
     6 * MINUTE,
@@ -53,7 +53,7 @@ describe('a reservation on Xen', () => {
       await site.waitForRequest(requestId, null, 180);
       expect(await site.computerState('vm1')).toBe('available');
       expect(await site.leftovers()).toEqual([]);
-      expect((await site.vmHost.list('/var/log/xen')).filter((name) => name.includes('vm1_'))).toEqual([]);
+      expect((await site.vmHost.list('/var/log/xen')).filter((name) => name.startsWith('guest-vm1_'))).toEqual([]);
     },
     4 * MINUTE,
   );

@@ -40,7 +40,15 @@ export const EXAMPLE_RESERVATION: Reservation = {
     provisioningPackage: 'VCL::Module::Provisioning::libvirt',
     predictivePackage: 'VCL::Module::Predictive::Level_1',
   },
-  host: null,
+  host: {
+    ...{ computerId: 3, hostname: 'host1.example.org', shortName: 'host1', address: '192.0.2.3' },
+    profile: {
+      ...{ id: 2, name: 'example', datastorePath: '/srv/images', vmPath: '/srv/vms', repositoryPath: null },
+      ...{ datastoreFormat: 'qcow2', repositoryFormat: 'qcow2', privateNetwork: 'private', publicNetwork: 'public' },
+      ...{ generatePrivateMac: false, generatePublicMac: false },
+    },
+    connection: { transport: 'ssh', port: 22, user: 'root', hostKey: null, driver: null, maxLoads: null },
+  },
   managementNode: {
     ...{ id: 1, hostname: 'node.example.org', shortName: 'node', keyFiles: [] },
     ...{ publicIpConfiguration: 'dynamicDHCP', publicNetmask: null, publicGateway: null, publicDnsServers: [] },
