@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { asProvisiondError } from '../errors';
 import { App } from './app';
+import { addBootVerbs } from './boot';
 import { addCheckVerb } from './check';
 import { addComputerVerbs } from './computer-add';
 import { addConfigVerb } from './config';
@@ -38,6 +39,7 @@ const ADD_VERBS = [
   addHostVerbs,
   addComputerVerbs,
   addImageVerbs,
+  addBootVerbs,
   addPluginsVerb,
   addConfigVerb,
 ];

@@ -1,6 +1,7 @@
 /** Opens the database of a configuration, as the two ports. */
 import { openDatabase, type Database } from './database';
 import type { FrontEnd } from './front-end';
+import { bootVerbs } from './boot-verbs';
 import { inventoryVerbs } from './inventory';
 import { inventoryListVerbs } from './inventory-lists';
 import { listingVerbs } from './reservation-details';
@@ -29,5 +30,11 @@ export function openStore(options: OpenStoreOptions): OpenStore {
 }
 
 function frontEnd(db: Database): FrontEnd {
-  return { ...requestVerbs(db), ...listingVerbs(db), ...inventoryListVerbs(db), ...inventoryVerbs(db) };
+  return {
+    ...requestVerbs(db),
+    ...listingVerbs(db),
+    ...inventoryListVerbs(db),
+    ...inventoryVerbs(db),
+    ...bootVerbs(db),
+  };
 }
