@@ -9,7 +9,7 @@ import type { App } from './app';
 export function newPlugin({ print }: App, name: string, kind: PluginKind): Promise<void> {
   const file = path.resolve(`${name}.js`);
   try {
-    writeFileSync(file, (kind === 'driver' ? DRIVER : OS_MODULE).replaceAll('NAME', name), { flag: 'wx', mode: 0o644 });
+    writeFileSync(file, skeletonOf(kind, name), { flag: 'wx', mode: 0o644 });
   } catch (cause) {
     const there = (cause as NodeJS.ErrnoException).code === 'EEXIST';
     throw new ProvisiondError(there ? 'CONFLICT' : 'NOT_FOUND', `cannot make ${file}`, { cause });
@@ -20,6 +20,10 @@ export function newPlugin({ print }: App, name: string, kind: PluginKind): Promi
     () => `${file} is made. Try it: provisiond plugins --test ${file}; then put it into ${folder}/`,
   );
   return Promise.resolve();
+}
+
+export function skeletonOf(kind: PluginKind, name: string): string {
+  return (kind === 'driver' ? DRIVER : OS_MODULE).replaceAll('NAME', name);
 }
 
 const DRIVER = `/** What kind of guests this driver makes, and on what. */

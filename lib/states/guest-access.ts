@@ -9,10 +9,15 @@ import type { GuestAccount, GuestStatus, OsContext, OsModule } from '../plugins/
 
 /** How long a guest that is said to run gets for its first answer outside of a load. */
 const ANSWER_TIMEOUT_MS = 5000;
+/** One that has answered is there, and only slow. */
+const SLOW_ANSWER_TIMEOUT_MS = 60_000;
 
 type Stage = Exclude<keyof OsModule, 'apiVersion' | 'name' | 'description' | 'loginUser'>;
 
 export class GuestAccess {
+  /** Since this job began. */
+  private hasAnswered = false;
+
   constructor(
     private readonly reservation: Reservation,
     private readonly osModule: () => OsModule,
@@ -29,6 +34,7 @@ export class GuestAccess {
     this.hostKey = null;
     const session = await this.connector.waitFor(this.target(), { timeoutMs, signal });
     this.hostKey = session.hostKey;
+    this.hasAnswered = true;
     return session.hostKey;
   }
 
@@ -85,7 +91,8 @@ export class GuestAccess {
   }
 
   private connect(): Promise<GuestSession> {
-    return this.connector.waitFor(this.target(), { timeoutMs: ANSWER_TIMEOUT_MS, signal: this.signal });
+    const timeoutMs = this.hasAnswered ? SLOW_ANSWER_TIMEOUT_MS : ANSWER_TIMEOUT_MS;
+    return this.connector.waitFor(this.target(), { timeoutMs, signal: this.signal });
   }
 
   /** Calls one stage; a stage that the module does not have is nothing to do. */

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { driverSubject, osModuleSubject, reviewPlugin } from '../../lib/cli/plugins-test';
+import { skeletonOf } from '../../lib/cli/plugins-new';
 import { LocalHost } from '../../lib/host/local-host';
 import type { Guest, HypervisorDriver, OsContext, OsModule } from '../../lib/plugins/api';
 import { driverChecks } from '../../lib/plugins/conformance/driver-checks';
@@ -119,6 +120,12 @@ describe('a plugin that is not fit for use', () => {
     },
     30_000,
   );
+
+  it.each(['driver', 'os-module'] as const)('is not what the skeleton of a new %s makes', async (kind) => {
+    const file = folder.write('new.js', skeletonOf(kind, 'new-one'));
+    const { name, findings } = await reviewPlugin(file, kind, 5000);
+    expect({ name, bad: findings.filter(({ verdict }) => verdict !== 'passed') }).toEqual({ name: 'new-one', bad: [] });
+  });
 
   it('is told nothing when all is well', async () => {
     expect(await review(driver(''))).toEqual([]);

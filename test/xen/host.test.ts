@@ -34,7 +34,7 @@ beforeAll(async () => {
     const name = extension === 'qcow2' ? `${IMAGE}.qcow2` : extension;
     await dom0.put(file, path.join(folder, 'images', name));
   }
-}, 2 * MINUTE);
+}, 5 * MINUTE);
 
 afterAll(async () => {
   await host.close();

@@ -12,7 +12,7 @@ beforeAll(async () => {
     // Everything takes ten times as long there.
     settings: { commandTimeoutMs: 5 * MINUTE, guestBootTimeoutMs: 5 * MINUTE, sshConnectTimeoutMs: MINUTE },
   });
-}, 2 * MINUTE);
+}, 5 * MINUTE);
 
 afterAll(() => site?.close(), 2 * MINUTE);
 
@@ -23,14 +23,14 @@ describe('a reservation on Xen', () => {
     'becomes a paravirtual guest that answers by ssh, and that its user logs in to',
     async () => {
       requestId = await site.reserve({ computer: 'vm1' });
-      const ready = await site.waitUntilReady(requestId, 300);
+      const ready = await site.waitUntilReady(requestId, 480);
       expect(ready.address).toMatch(/^192\.168\.78\./);
       expect(await site.inGuest('192.168.77.11', 'hostname; cat /sys/hypervisor/guest_type')).toBe('vm1\nPV\n');
       const shown = await site.frontEnd.connect(requestId, '192.168.76.1');
       await eventually(async () => (await site.asUser(shown, 'true').catch(() => 'refused')) === '', 90);
       expect(await site.asUser(shown, 'id -un')).toBe('student\n');
     },
-    6 * MINUTE,
+    10 * MINUTE,
   );
 
   it(
@@ -50,11 +50,11 @@ describe('a reservation on Xen', () => {
     'is gone when it is deleted: no domain, no disk, no address, no log',
     async () => {
       await site.frontEnd.end(requestId);
-      await site.waitForRequest(requestId, null, 180);
+      await site.waitForRequest(requestId, null, 240);
       expect(await site.computerState('vm1')).toBe('available');
       expect(await site.leftovers()).toEqual([]);
       expect((await site.vmHost.list('/var/log/xen')).filter((name) => name.startsWith('guest-vm1_'))).toEqual([]);
     },
-    4 * MINUTE,
+    5 * MINUTE,
   );
 });
