@@ -1,7 +1,7 @@
 /** What is written while a request is in hand; each statement proves lease and claim in its WHERE. */
 import { ProvisiondError } from '../errors';
 import { STATE_IDS } from '../model/states';
-import type { Bindings, Database } from './database';
+import type { Bindings, Database, Queryable } from './database';
 import { knownState } from './inbox-verbs';
 import { assertClaim, claimHeld, leaseHeld } from './lease-verbs';
 import { stateIds } from './poll-sql';
@@ -48,8 +48,7 @@ export function claimVerbs(db: Database): ClaimVerbs {
     setGuestKey: (claim, computerId, key) => setGuestKey(db, claim, computerId, key),
     setPublicIp: (claim, { computer, request }, publicIp) =>
       db.transaction(async (tx) => {
-        await assertClaim(tx, claim);
-        await tx.change('update computer set IPaddress = ? where id = ?', [publicIp, computer.id]);
+        await writeHeld(tx, claim, 'update computer set IPaddress = ? where id = ?', [publicIp, computer.id]);
         const log = 'update sublog set IPaddress = ? where logid = ? and computerid = ?';
         if (request.logId !== null) await tx.change(log, [publicIp, request.logId, computer.id]);
       }),
@@ -75,22 +74,19 @@ export function claimVerbs(db: Database): ClaimVerbs {
 }
 
 /** Changing nothing is well while the claim is held: the row has no need, or an admin's state forbids it. */
-async function writeHeld(db: Database, claim: Claim, update: string, bindings: Bindings): Promise<void> {
+async function writeHeld(db: Queryable, claim: Claim, update: string, bindings: Bindings): Promise<void> {
   const held = claimHeld(db.dialect, claim);
   const changed = await db.change(`${update} and ${held.sql}`, [...bindings, ...held.bindings]);
   if (changed === 0) await assertClaim(db, claim);
 }
 
 async function setGuestKey(db: Database, claim: Claim, computerId: number, key: string | null): Promise<void> {
-  await db.transaction(async (tx) => {
-    await assertClaim(tx, claim);
-    if (key === null) {
-      await tx.change('delete from provisiond_guest where computerid = ?', [computerId]);
-      return;
-    }
-    const overwrite = tx.dialect.overwrite(['computerid'], ['hostkey']);
-    await tx.change(`insert into provisiond_guest (computerid, hostkey) values (?, ?) ${overwrite}`, [computerId, key]);
-  });
+  if (key === null) return writeHeld(db, claim, 'delete from provisiond_guest where computerid = ?', [computerId]);
+  const held = claimHeld(db.dialect, claim);
+  const overwrite = db.dialect.overwrite(['computerid'], ['hostkey']);
+  const insert = `insert into provisiond_guest (computerid, hostkey)
+    select it.computerid, it.hostkey from (select ? as computerid, ? as hostkey) it where ${held.sql} ${overwrite}`;
+  if ((await db.change(insert, [computerId, key, ...held.bindings])) === 0) await assertClaim(db, claim);
 }
 
 const setPassword = async (...[db, claim, { id, user }, password]: [Database, ...Parameters<Store['setPassword']>]) => {
@@ -98,8 +94,7 @@ const setPassword = async (...[db, claim, { id, user }, password]: [Database, ..
     throw new ProvisiondError('INTERNAL', `a password of ${password.length} characters does not fit reservation.pw`);
   }
   await db.transaction(async (tx) => {
-    await assertClaim(tx, claim);
-    await tx.change('update reservation set pw = ? where id = ?', [password, id]);
+    await writeHeld(tx, claim, 'update reservation set pw = ? where id = ?', [password, id]);
     await tx.change(
       `insert into reservationaccounts (reservationid, userid, password) values (?, ?, ?)
        ${tx.dialect.overwrite(['reservationid', 'userid'], ['password'])}`,

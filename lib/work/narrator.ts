@@ -10,7 +10,8 @@ import type { Reservation } from '../model/reservation';
 import type { StepEvent } from '../steps/step';
 import type { Claim, Store, StoryLine } from '../store/store';
 
-const GATHER_MS = 150;
+/** Pages that show the story ask for it every few seconds at most. */
+const GATHER_MS = 500;
 
 export class Narrator {
   private lines: StoryLine[] = [];

@@ -27,9 +27,10 @@ export const REQUESTS_TABLES: readonly Table[] = [
         ['start'],
         ['stateid'],
         ['userid'],
-        // Two more than VCL has, for the poll: a database made by VCL does without.
+        // Three more than VCL has, for the poll: a database made by VCL does without.
         ['stateid', 'start'],
         ['stateid', 'end'],
+        ['stateid', 'laststateid'],
       ],
     },
   ),

@@ -1,0 +1,67 @@
+/** `npm run bench`: runs every bench in the lab and prints one table. See README.md beside. */
+import { parseArgs } from 'node:util';
+import { Site } from '../support/site';
+import { measureCounts } from './counts';
+import { addCrowd } from './crowd';
+import { measureLoads, measureWarmStarts } from './loads';
+import { judge, type Measure } from './measure';
+import { asJson, asTable, loadNow, machine } from './report';
+import { measurePoll, measureProgramStart, measureRest } from './rest';
+
+const CROWD = 10_000;
+const DEFAULT_ROUNDS = 10;
+const QUICK_ROUNDS = 2;
+
+const say = (text: string) => void process.stderr.write(`${text}\n`);
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, rounds: { type: 'string' } },
+  });
+  const rounds = Number(values.rounds ?? (values.quick ? QUICK_ROUNDS : DEFAULT_ROUNDS));
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds: a whole number from 1 on');
+  const before = loadNow();
+  const measures = await measureAll(rounds, values.quick ?? false);
+  const surroundings = {
+    date: new Date().toISOString().slice(0, 16),
+    machine: machine(),
+    node: process.version,
+    load: [before, loadNow()] as const,
+    rounds,
+  };
+  process.stdout.write(`${(values.json ? asJson : asTable)(measures, surroundings)}\n`);
+  const missed = measures.filter((measure) => judge(measure).met === false);
+  if (missed.length > 0) say(`goals missed: ${missed.map(({ name }) => name).join('; ')}`);
+}
+
+async function measureAll(rounds: number, quick: boolean): Promise<Measure[]> {
+  // One site after the other: their computers have the same addresses.
+  return [
+    ...(await measureSite(rounds, quick ? 5 : 15)),
+    ...(await measureCounts(CROWD)),
+    ...(await measureProgramStart(rounds)),
+  ];
+}
+
+/** The daemon as it is by default: its poll interval, its log level. */
+async function measureSite(rounds: number, restSeconds: number): Promise<Measure[]> {
+  const log = { level: 'info', format: 'json', file: null } as const;
+  const site = await Site.open({ settings: { pollIntervalMs: 250, log } });
+  try {
+    await addCrowd(site, CROWD, 'vm2');
+    say(`${CROWD} requests are in the table`);
+    return [
+      ...(await measureLoads(site, rounds, say)),
+      ...(await measureWarmStarts(site, rounds)),
+      ...(await measurePoll(site, `${CROWD} requests on SQLite`)),
+      ...(await measureRest(site, restSeconds)),
+    ];
+  } finally {
+    await site.close();
+  }
+}
+
+main().catch((error: unknown) => {
+  say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  process.exitCode = 1;
+});
