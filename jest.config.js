@@ -4,22 +4,16 @@ const swc = [
   { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' }, module: { type: 'commonjs' } },
 ];
 
-const project = (displayName, more = {}) => ({
+const project = (displayName) => ({
   displayName,
   rootDir: __dirname,
   testEnvironment: 'node',
   testMatch: [`<rootDir>/test/${displayName}/**/*.test.ts`],
   transform: { '\\.ts$': swc },
-  ...more,
+  setupFilesAfterEnv: ['<rootDir>/test/support/patience.ts'],
 });
 
-const PATIENT = { setupFilesAfterEnv: ['<rootDir>/test/support/patience.ts'] };
-
 module.exports = {
-  projects: [
-    project('unit'),
-    ...['contract', 'integration', 'faults'].map((name) => project(name, PATIENT)),
-    project('xen'),
-  ],
+  projects: ['unit', 'contract', 'integration', 'faults', 'xen'].map((name) => project(name)),
   maxWorkers: 2,
 };

@@ -5,21 +5,17 @@
 import type { Config } from './config/config';
 import { ProvisiondError } from './errors';
 import { SshGuestConnector } from './host/guest-connector';
-import type { Host } from './host/host';
 import { HostPool } from './host/host-pool';
 import { Slots } from './host/slots';
-import { LibvirtProvisioner } from './libvirt/libvirt-provisioner';
 import type { RootLog } from './log';
-import type { Reservation } from './model/reservation';
 import { PluginRegistry } from './plugins/registry';
-import { GuestAccess } from './states/guest-access';
-import type { Job } from './states/job';
+import { jobMaker, type JobMakerParts } from './states/job-maker';
 import { openStore } from './store/open-store';
 import type { Lease, Store } from './store/store';
 import { LeaseKeeper } from './work/lease-keeper';
 import { Poller } from './work/poller';
 import { schedule } from './work/schedule';
-import { Worker, type JobParts } from './work/worker';
+import { Worker } from './work/worker';
 
 export interface RunningDaemon {
   /** Takes nothing more up, lets each job come to its next step border, leaves VMs alone, closes everything. */
@@ -102,33 +98,17 @@ function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFi
   };
 }
 
-interface Parts {
-  readonly config: Config;
-  readonly store: Store;
-  readonly hosts: HostPool;
-  readonly connector: SshGuestConnector;
-  readonly registry: PluginRegistry;
-  readonly addSecret: (value: string) => void;
-  readonly slots: Slots;
-}
-
 /** Works the inbox for as long as the lease is ours and nobody stops us. */
 async function beActive(
   lease: Lease,
   keeper: LeaseKeeper,
-  parts: Parts,
+  parts: JobMakerParts,
   log: RootLog,
   stopping: AbortSignal,
 ): Promise<void> {
   const { store, config } = parts;
   const lost = new AbortController();
-  const worker: Worker = new Worker(
-    store,
-    config,
-    (job) => makeJob(job, parts),
-    log,
-    () => poller.pollNow(),
-  );
+  const worker: Worker = new Worker(store, config, jobMaker(parts), log, () => poller.pollNow());
   const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
   const heartbeat = schedule('heartbeat', '*/5 * * * * *', log, async () => {
     if (!(await keeper.beat(lease))) lost.abort(new Error('the lease was lost'));
@@ -136,11 +116,12 @@ async function beActive(
   const refresh = schedule('refresh', '*/30 * * * * *', log, () => poller.refresh());
   try {
     await keeper.beat(lease);
-    await poller.start();
+    poller.start();
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
     await Promise.all([heartbeat.stop(), refresh.stop(), poller.stop()]);
-    await worker.stop(stopping.aborted ? 'the daemon stops' : 'the lease was lost');
+    if (stopping.aborted) await worker.stopForGood('the daemon stops');
+    else await worker.stop('the lease was lost');
     if (!lost.signal.aborted)
       await store.releaseLease(lease).catch((error: unknown) => log.warn('lease not released', { error }));
   }
@@ -149,50 +130,4 @@ async function beActive(
 function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-}
-
-function makeJob(parts: JobParts, { config, store, hosts, connector, registry, addSecret, slots }: Parts): Job {
-  const { claim, reservation, watch, log, onEnd } = parts;
-  const { signal } = watch;
-  // Made when first asked for, so that rows which cannot be used fail the step that needs them.
-  const provisioner = once(
-    () =>
-      new LibvirtProvisioner(
-        { reservation, loadId: claim.loadId, host: hostOf(reservation, hosts), settings: config, log, signal },
-        registry,
-      ),
-  );
-  // What a reservation began with stays, even when the file is changed meanwhile.
-  const osModule = once(() => registry.osModule(reservation.image.os.modulePackage));
-  return {
-    ...parts,
-    signal,
-    config,
-    store,
-    get provisioner() {
-      return provisioner();
-    },
-    guest: new GuestAccess(reservation, osModule, connector, config, log, signal),
-    addSecret,
-    findings: {},
-    // A place is taken once a job, however often its steps are run again.
-    takeLoadSlot: once(async () => {
-      if (!reservation.host) return;
-      onEnd(await hosts.loadSlots(reservation.host).acquire(signal));
-      onEnd(await slots.acquire(signal));
-    }),
-  };
-}
-
-/** A function that does its work the first time it is called, and gives the same answer ever after. */
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
-}
-
-/** The computer's host; for a computer without one, a host whose every command says so. */
-function hostOf({ host, computer }: Reservation, hosts: HostPool): Host {
-  if (host) return hosts.get(host);
-  const message = `computer ${computer.shortName} is assigned to no VM host`;
-  return { name: 'none', run: () => Promise.reject(new ProvisiondError('COMPUTER_NOT_ASSIGNED', message)) };
 }

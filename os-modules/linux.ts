@@ -4,14 +4,18 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { OsContext, OsModule, ReserveContext, StageResults } from '../lib/plugins/api';
+import { UPDATE_CLUSTER } from './linux-scripts/cluster';
 import { GO_DOWN, POST_RESERVATION, SANITIZE } from './linux-scripts/ending';
+import { SET_FIXED_ADDRESS } from './linux-scripts/fixed-address';
 import { GRANT_ACCESS } from './linux-scripts/grant-access';
 import { IS_USER_CONNECTED, POST_INITIAL_CONNECTION, POST_RESERVE } from './linux-scripts/in-use';
 import { POST_LOAD } from './linux-scripts/post-load';
 import { RESERVE } from './linux-scripts/reserve';
 import {
   accountLines,
+  addressArguments,
   hostName,
+  memberLines,
   methodLines,
   openPorts,
   plainText,
@@ -36,6 +40,7 @@ const linux: OsModule = {
       imageRevisionId: revision ? Number(revision[0]) : null,
       postLoadDone: found.vcld_post_load?.startsWith('success') ?? false,
       tainted: found.vcld_tainted !== undefined,
+      ...(found.boot_id && { bootId: found.boot_id }),
     };
   },
 
@@ -69,14 +74,28 @@ const linux: OsModule = {
     warn(context, await guest.script('grant-access', GRANT_ACCESS, args, methodLines(reservation.connectMethods)));
   },
 
+  async setFixedAddress(context) {
+    const { reservation, address, guest } = context;
+    const args = [publicMac(context), reservation.computer.privateIp ?? '', ...addressArguments(address)];
+    warn(context, await guest.script('set-fixed-address', SET_FIXED_ADDRESS, args));
+  },
+
+  async updateCluster({ members, guest }) {
+    await guest.script('update-cluster', UPDATE_CLUSTER, [], memberLines(members));
+  },
+
   async postReserve(context) {
-    warn(context, await context.guest.script('post-reserve', POST_RESERVE));
+    const { guest, userData } = context;
+    const kind = userData === null ? 'none' : 'data';
+    warn(context, await guest.script('post-reserve', POST_RESERVE, [kind], userData ?? ''));
   },
 
   async isUserConnected(context) {
-    const { reservation, remoteIp, guest } = context;
+    const { reservation, remoteIp, ignoredAddresses, guest } = context;
     const ports = tcpPorts(reservation.connectMethods);
-    const args = [publicMac(context), reservation.computer.privateIp ?? '', userAddress(remoteIp) ?? '', ...ports];
+    const ignored = ignoredAddresses.filter((address) => userAddress(address) !== null).join(' ');
+    const known = [publicMac(context), reservation.computer.privateIp ?? '', userAddress(remoteIp) ?? '', ignored];
+    const args = [...known, ...ports];
     const found = await guest.script('is-user-connected', IS_USER_CONNECTED, args);
     return found.remote_address === undefined ? null : { remoteIp: found.remote_address };
   },

@@ -47,9 +47,14 @@ export class App {
   }
 
   get hosts(): HostPool {
+    return this.hostsWith([]);
+  }
+
+  /** @param keyFiles of the management node's row, which go before those of the configuration, as in the daemon */
+  hostsWith(keyFiles: readonly string[]): HostPool {
     const { config } = this;
     this.hostPool ??= new HostPool({
-      keyFiles: config.sshKeyFiles.filter((file) => fs.existsSync(file)),
+      keyFiles: (keyFiles.length > 0 ? keyFiles : config.sshKeyFiles).filter((file) => fs.existsSync(file)),
       maxLoadsPerHost: config.maxLoadsPerHost,
       connectTimeoutMs: config.sshConnectTimeoutMs,
       commandTimeoutMs: config.commandTimeoutMs,

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { asProvisiondError } from '../errors';
 import { App } from './app';
+import { addAuditVerbs } from './audit';
 import { addBootVerbs } from './boot';
 import { addCheckVerb } from './check';
 import { addComputerVerbs } from './computer-add';
@@ -16,6 +17,7 @@ import { addInitVerb } from './init';
 import { addListVerbs } from './list';
 import { addPluginsVerb } from './plugins';
 import { Printer, type Streams } from './printer';
+import { addRecoverVerb } from './recover';
 import { addReserveVerb } from './reserve';
 import { addRunVerb } from './run';
 import { addShowVerb } from './show';
@@ -39,6 +41,8 @@ const ADD_VERBS = [
   addHostVerbs,
   addComputerVerbs,
   addImageVerbs,
+  addAuditVerbs,
+  addRecoverVerb,
   addBootVerbs,
   addPluginsVerb,
   addConfigVerb,

@@ -95,7 +95,11 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
     'Pause before the first new try; doubles each time.',
     5 * SECOND,
   ),
-  userPasswordLength: setting(wholeNumber(6, 64, 'characters'), 'Length of the passwords that users get.', 12),
+  userPasswordLength: setting(
+    wholeNumber(6, 64, 'characters'),
+    'Length of the passwords that users get, where VCL has no variable user_password_length.',
+    12,
+  ),
 
   xmlDirectory: setting(remotePath, 'Folder on the hosts for domain XML files.', '/tmp/vcl'),
   sshKeyFiles: setting(filePaths, 'Private keys for hosts and guests; those that exist are tried in this order.', [

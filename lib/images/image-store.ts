@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import { type ErrorCode, ProvisiondError } from '../errors';
+import type { Fence } from '../host/fence';
 import { type Host, type RunResult, script } from '../host/host';
 import type { VmProfile } from '../model/reservation';
 import { masterImagePath } from '../model/names';
@@ -19,6 +20,8 @@ export interface ImageStoreParts {
   readonly profile: VmProfile;
   /** Distinguishes this load's unfinished files from those of others. */
   readonly loadId: string;
+  /** Keeps work that outlived its daemon from replacing the disk of newer work. */
+  readonly fence: Fence;
   /** Time limit of a copy, the wait for somebody else's copy included. */
   readonly timeoutMs: number;
   /** What image files the host has; asked again after a copy. */
@@ -40,7 +43,6 @@ interface BaseImage extends Image {
 
 /** An overlay begins small; a file system with less than this cannot take the first minutes of a guest. */
 const OVERLAY_NEEDS_KIB = 64 * 1024;
-const LOCK_WAIT_SECONDS = 120;
 
 export class ImageStore implements ImageVerbs {
   constructor(private readonly parts: ImageStoreParts) {}
@@ -146,10 +148,10 @@ export class ImageStore implements ImageVerbs {
   }
 
   private async makeDisk(how: 'overlay' | 'copy', base: Image, disk: Image, neededKiB: number): Promise<void> {
-    const part = this.partOf(disk.path);
-    const lock = `${disk.path}.lock`;
+    const { fence } = this.parts;
     const { path: file, format } = disk;
-    const argv = script(MAKE_DISK, how, file, part, lock, LOCK_WAIT_SECONDS, neededKiB, format, base.path, base.format);
+    const args = [how, file, `${file}.${fence.mark}.part`, neededKiB, format, base.path, base.format];
+    const argv = script(fence.guard(MAKE_DISK), ...fence.args, ...args);
     const doing = `making disk ${disk.path} on base ${base.path}`;
     const folder = path.posix.dirname(disk.path);
     await this.run(argv, {
@@ -165,9 +167,15 @@ export class ImageStore implements ImageVerbs {
   }
 
   private async run(argv: string[], work: Work): Promise<void> {
-    const { host, timeoutMs } = this.parts;
-    const result = await host.run(argv, { timeoutMs, signal: work.signal, expect: 'any' });
-    if (result.exitCode !== 0) throw explain(host.name, work, result);
+    const { host, fence, timeoutMs } = this.parts;
+    try {
+      const result = await host.run(argv, { timeoutMs, signal: work.signal, expect: 'any' });
+      fence.check(result.exitCode, work.doing);
+      if (result.exitCode !== 0) throw explain(host.name, work, result);
+    } catch (error) {
+      fence.afterError(error);
+      throw error;
+    }
   }
 }
 

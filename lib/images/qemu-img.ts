@@ -1,8 +1,8 @@
 /**
  * Every script that runs qemu-img. Formats are always given, never guessed from the file; paths are absolute.
  *
- * A cut connection leaves a script running. So each writes to `<final>.<load>.part`, under a lock that its successor
- * waits for, and renames: whoever comes late finds the work done, and nobody ever sees half a file.
+ * A cut connection leaves a script running. So each writes to a `.part` of its own and renames: a copy under a lock that
+ * its successors wait for, a disk inside the fence of its computer, where work that comes late finds newer work begun.
  */
 
 /** How a script says what stood in its way. */
@@ -46,25 +46,25 @@ if [ -e "$disk" ] && ! qemu-img info -f "$format" "$disk" >/dev/null 2>&1 &&
 /**
  * Makes a fresh disk for a load: a copy-on-write overlay, or (\`$1\` = \`copy\`) a copy of the whole base.
  * A stale disk of that name is another user's data and is replaced; one that a guest has open is left alone.
- * \`$2\` disk \`$3\` part \`$4\` lock \`$5\` seconds to wait for the lock \`$6\` KiB needed \`$7\` format \`$8\` base
- * \`$9\` its format. Prints the free KiB when they are too few.
+ * \`$2\` disk \`$3\` part \`$4\` KiB needed \`$5\` format \`$6\` base \`$7\` its format. Prints the free KiB when they are too few.
  */
 export const MAKE_DISK = `
 set -eu
 ${FREE_KIB}
-how=$1 disk=$2 part=$3 lock=$4 wait=$5 needed=$6 format=$7 base=$8 base_format=$9
+how=$1 disk=$2 part=$3 needed=$4 format=$5 base=$6 base_format=$7
 mkdir -p "\${disk%/*}"
-exec 9>>"$lock"
-flock -w "$wait" 9 || exit ${EXIT.lockTimeout}
+fence
 ${REFUSE_LIVE}
+rm -f "$disk".*.part
+unfence
 free=$(free_kib "\${disk%/*}")
 [ "$free" -ge "$needed" ] || { echo "$free"; exit ${EXIT.diskFull}; }
 trap 'rm -f "$part"' EXIT
-rm -f "$part"
 case $how in
 overlay) qemu-img create -q -f "$format" -F "$base_format" -b "$base" "$part" ;;
 copy) qemu-img convert -f "$base_format" -O "$format" "$base" "$part"; sync "$part" 2>/dev/null || sync ;;
 esac
+fence
 mv "$part" "$disk"
 `;
 

@@ -19,6 +19,7 @@ const REMOVE = `
 set -u
 uuids=$1
 shift
+fence
 statements=
 for uuid in $uuids; do
   statements="$statements destroy $uuid; undefine $uuid --managed-save --nvram --snapshots-metadata --checkpoints-metadata;"
@@ -70,9 +71,10 @@ export async function removeDomains(
   const names = [...domains.map(({ name }) => `domain ${name}`), ...files];
   await computer.view.change(
     async () => {
-      const result = await computer.runScript(REMOVE, [uuids.join(' '), ...files]);
+      const doing = `removing ${names.join(', ')} from host ${computer.host.name}`;
+      const result = await computer.runScript(REMOVE, [uuids.join(' '), ...files], doing);
       if (result.exitCode === 0) return;
-      throw virshError('LIBVIRT_FAILED', `removing ${names.join(', ')} from host ${computer.host.name}`, result);
+      throw virshError('LIBVIRT_FAILED', doing, result);
     },
     (before) => ({
       ...before,

@@ -16,6 +16,7 @@ import { buildXml } from './xml';
  */
 const RESERVE = `
 set -u
+fence
 network=$1 entry=$2 config=--config mac=$4 ip=$5
 [ "$3" = persistent ] || config=
 shift 5
@@ -99,10 +100,11 @@ async function updateEntries(computer: HostedComputer, add: DhcpHost | null, rem
     async (look) => {
       const persistent = look.networks.find(({ name }) => name === privateNetwork)?.persistent ? 'persistent' : '';
       const added = add ? [entryXml(add), persistent, add.mac, add.ip] : ['', persistent, '', ''];
-      const result = await computer.runScript(RESERVE, [privateNetwork, ...added, ...remove.map(entryXml)]);
+      const args = [privateNetwork, ...added, ...remove.map(entryXml)];
+      const doing = `changing the addresses of network ${privateNetwork} on host ${computer.host.name}`;
+      const result = await computer.runScript(RESERVE, args, doing);
       if (result.exitCode === 0) return;
       if (add && result.exitCode === LEASED) throw leased(computer, add, result.stdout.trim());
-      const doing = `changing the addresses of network ${privateNetwork} on host ${computer.host.name}`;
       throw virshError('LIBVIRT_FAILED', doing, result);
     },
     (look) => ({

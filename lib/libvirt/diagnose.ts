@@ -1,4 +1,5 @@
 /** How far a guest that does not answer has come, as its host sees it. */
+import { script } from '../host/host';
 import type { HostedComputer } from './hosted-computer';
 import type { GuestDiagnosis } from './provisioner';
 import { SECTION, drawMark, splitSections } from './sections';
@@ -51,7 +52,7 @@ export async function diagnoseGuest(
   const network = look.networks.some(({ name }) => name === profile.privateNetwork) ? profile.privateNetwork : '';
   const address = reservation.computer.privateIp ?? '';
   const args = [mark, uuid, network, computer.privateMac, address, names.consoleLog, names.domain, ownLog ?? ''];
-  const result = await computer.runScript(DIAGNOSE, args);
+  const result = await computer.run(script(DIAGNOSE, ...args), { expect: 'any' });
   const sections = splitSections(result.stdout, mark);
   const part = (name: string) => (sections.get(name) ?? []).join('\n').trim();
   return {

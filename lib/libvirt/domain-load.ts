@@ -16,12 +16,21 @@ import { buildXml } from './xml';
 /** `$1` file `$2` unfinished file `$3` bytes; the content comes by stdin. A cut connection must not leave half a file. */
 const WRITE_FILE = `
 set -eu
+file=$1 part=$2 bytes=$3
 umask 077
-mkdir -p "\${1%/*}"
-[ -O "\${1%/*}" ] || { echo "error: folder \${1%/*} belongs to another user" >&2; exit 1; }
-cat > "$2"
-[ "$(wc -c < "$2")" -eq "$3" ] || { rm -f "$2"; echo 'error: the content was cut off' >&2; exit 1; }
-mv "$2" "$1"
+mkdir -p "\${file%/*}"
+[ -O "\${file%/*}" ] || { echo "error: folder \${file%/*} belongs to another user" >&2; exit 1; }
+trap 'rm -f "$part"' EXIT
+cat > "$part"
+[ "$(wc -c < "$part")" -eq "$bytes" ] || { echo 'error: the content was cut off' >&2; exit 1; }
+fence
+mv "$part" "$file"
+`;
+
+const DEFINE = `
+set -u
+fence
+exec virsh -q define --file "$1"
 `;
 
 export class DomainLoad {
@@ -100,7 +109,7 @@ export class DomainLoad {
     const { overlay } = computer.names;
     await computer.view.change(
       () => this.callDriver('preDefine', signal),
-      (look) => ({ ...look, files: [...new Set([...look.files, overlay, `${overlay}.lock`])] }),
+      (look) => ({ ...look, files: [...new Set([...look.files, overlay])] }),
     );
   }
 
@@ -144,16 +153,16 @@ export class DomainLoad {
   }
 
   async writeXmlFile(): Promise<void> {
-    const { names, host, view, identity } = this.computer;
+    const { names, host, view } = this.computer;
     if (this.xml === null) throw new ProvisiondError('INTERNAL', `no domain XML was built for ${names.domain}`);
     const content = buildXml(this.xml);
     await view.change(
       async () => {
-        const args = [names.xml, `${names.xml}.${identity.loadId}.part`, Buffer.byteLength(content)];
-        const result = await this.computer.runScript(WRITE_FILE, args, { stdin: content });
+        const args = [names.xml, this.computer.unfinished(names.xml), Buffer.byteLength(content)];
+        const doing = `writing ${names.xml} on host ${host.name}`;
+        const result = await this.computer.runScript(WRITE_FILE, args, doing, { stdin: content });
         if (result.exitCode === 0) return;
-        const code = isDiskFull(result.stderr) ? 'HOST_DISK_FULL' : 'COMMAND_FAILED';
-        throw virshError(code, `writing ${names.xml} on host ${host.name}`, result);
+        throw virshError(isDiskFull(result.stderr) ? 'HOST_DISK_FULL' : 'COMMAND_FAILED', doing, result);
       },
       (look) => ({ ...look, files: [...new Set([...look.files, names.xml])] }),
     );
@@ -163,13 +172,10 @@ export class DomainLoad {
     const { names, host, identity, overlay, view } = this.computer;
     await view.change(
       async () => {
-        const result = await this.computer.runScript('exec virsh -q define --file "$1"', [names.xml]);
+        const doing = `defining domain ${names.domain} on ${host.name} from ${names.xml}`;
+        const result = await this.computer.runScript(DEFINE, [names.xml], doing);
         if (result.exitCode === 0) return;
-        throw virshError(
-          'DOMAIN_REJECTED',
-          `defining domain ${names.domain} on ${host.name} from ${names.xml}`,
-          result,
-        );
+        throw virshError('DOMAIN_REJECTED', doing, result);
       },
       (look) => ({
         ...look,

@@ -5,6 +5,7 @@
 import path from 'node:path';
 import type { Config } from '../config/config';
 import { ProvisiondError } from '../errors';
+import { Fence } from '../host/fence';
 import { type Host, type RunOptions, type RunResult, script } from '../host/host';
 import { ImageStore } from '../images/image-store';
 import type { Log } from '../log';
@@ -24,6 +25,8 @@ export interface ProvisionerParts {
   readonly reservation: Reservation;
   /** Of the claim: names this load across restarts. */
   readonly loadId: string;
+  /** Of the lease that the work is done under: the fence on the host. */
+  readonly token?: number;
   readonly host: Host;
   readonly settings: ProvisionerSettings;
   readonly log: Log;
@@ -53,6 +56,7 @@ export class HostedComputer {
   readonly log: Log;
   readonly view: HostView;
   readonly images: ImageStore;
+  private readonly fence: Fence;
   private readonly signal: AbortSignal | undefined;
 
   /** @throws COMPUTER_NOT_ASSIGNED, REQUEST_INVALID for names that could not be used as they are */
@@ -85,6 +89,8 @@ export class HostedComputer {
       computerId: computer.id,
       shortName: computer.shortName,
     };
+    const note = path.posix.join(host.profile.vmPath, `.${computer.shortName}.load`);
+    this.fence = new Fence(note, this.owner.managementNodeId, parts.token ?? 0);
     this.view = new HostView(this);
     this.images = this.imagesNamed(image.name, async () => (await this.view.current()).images);
   }
@@ -97,11 +103,17 @@ export class HostedComputer {
       imageName,
       profile: this.profile,
       loadId: this.identity.loadId,
+      fence: this.fence,
       timeoutMs: this.settings.imageTimeoutMs,
       look,
       changed: () => this.view.forget(),
       signal: this.signal,
     });
+  }
+
+  /** Where a file is written before it gets its name: no two attempts share it. */
+  unfinished(file: string): string {
+    return `${file}.${this.fence.mark}.part`;
   }
 
   get overlay(): { readonly path: string; readonly format: string } {
@@ -117,7 +129,8 @@ export class HostedComputer {
 
   get publicMac(): string {
     const { computer } = this.reservation;
-    const own = this.profile.generatePublicMac ? null : computer.publicMac;
+    const fixed = this.reservation.server?.fixedMac ?? null;
+    const own = fixed ?? (this.profile.generatePublicMac ? null : computer.publicMac);
     return (own ?? generatedMac(this.owner.managementNodeId, computer.id, 1)).toLowerCase();
   }
 
@@ -128,10 +141,25 @@ export class HostedComputer {
 
   /**
    * A constant script that changes something; its result is judged by the caller. It is never cut off when the work is
-   * stopped: the command would go on over there, behind the back of whoever looks at the host next.
+   * stopped: the command would go on over there, behind the back of whoever looks at the host next. The script calls
+   * `fence` (lib/host/fence.ts) before it changes anything.
+   * @throws CLAIM_LOST when newer work on the computer has begun
    */
-  runScript(text: string, args: readonly (string | number)[], options: RunOptions = {}): Promise<RunResult> {
-    return this.host.run(script(text, ...args), { expect: 'any', ...options });
+  async runScript(
+    text: string,
+    args: readonly (string | number)[],
+    doing: string,
+    options: RunOptions = {},
+  ): Promise<RunResult> {
+    try {
+      const argv = script(this.fence.guard(text), ...this.fence.args, ...args);
+      const result = await this.host.run(argv, { expect: 'any', ...options });
+      this.fence.check(result.exitCode, doing);
+      return result;
+    } catch (error) {
+      this.fence.afterError(error);
+      throw error;
+    }
   }
 }
 

@@ -35,6 +35,7 @@ export function powerStatusOf({ state, hasManagedSave }: DomainSight): PowerStat
  */
 const START = `
 set -u
+fence
 case $(virsh -q domstate "$1") in
 running* | idle* | 'in shutdown'*) exit 0 ;;
 paused*) exec virsh -q resume "$1" ;;
@@ -52,6 +53,7 @@ exit 1
 
 const STOP = `
 set -u
+fence
 said=$(virsh -q destroy "$1" 2>&1) && exit 0
 case $said in *'not running'*) exit 0 ;; esac
 sleep 2
@@ -62,18 +64,20 @@ virsh -q destroy "$1"
 /** @throws DOMAIN_START_FAILED */
 export async function startDomain(computer: HostedComputer, domain: DomainSight): Promise<void> {
   await setPower(computer, domain, 'running', async () => {
-    const result = await computer.runScript(START, [domain.uuid]);
+    const doing = `starting domain ${domain.name} on host ${computer.host.name}`;
+    const result = await computer.runScript(START, [domain.uuid], doing);
     if (result.exitCode === 0) return;
-    throw virshError('DOMAIN_START_FAILED', `starting domain ${domain.name} on host ${computer.host.name}`, result);
+    throw virshError('DOMAIN_START_FAILED', doing, result);
   });
 }
 
 /** Pulls the plug. @throws LIBVIRT_FAILED */
 export async function stopDomain(computer: HostedComputer, domain: DomainSight): Promise<void> {
   await setPower(computer, domain, 'shut off', async () => {
-    const result = await computer.runScript(STOP, [domain.uuid]);
+    const doing = `stopping domain ${domain.name} on host ${computer.host.name}`;
+    const result = await computer.runScript(STOP, [domain.uuid], doing);
     if (result.exitCode === 0) return;
-    throw virshError('LIBVIRT_FAILED', `stopping domain ${domain.name} on host ${computer.host.name}`, result);
+    throw virshError('LIBVIRT_FAILED', doing, result);
   });
 }
 

@@ -26,6 +26,8 @@ export interface Reservation {
   readonly server: ServerFacts | null;
   /** How many reservations the request has: 1, or more for a cluster. */
   readonly reservationCount: number;
+  /** Has the lowest id of the request's reservations: speaks for all of them. */
+  readonly isParent: boolean;
 }
 
 export interface RequestFacts {
@@ -39,10 +41,14 @@ export interface RequestFacts {
   /** Whether an absent user ends the reservation: `request.checkuser`. */
   readonly checkUser: boolean;
   readonly preload: boolean;
+  /** When it was read, by the database's clock; negative: it has begun. */
+  readonly secondsToStart: number;
   /** Zone-less local times as the database holds them, `YYYY-MM-DD HH:MM:SS`. */
   readonly start: string;
   readonly end: string;
   readonly durationMinutes: number;
+  /** By the database's clock when it was read; negative when past. */
+  readonly secondsToEnd: number;
 }
 
 export interface ImageFacts {
@@ -63,6 +69,8 @@ export interface ImageFacts {
   readonly rootAccess: boolean;
   readonly setHostname: boolean;
   readonly revisionCreated: string;
+  /** The image or its revision is marked deleted: what a capture that was not finished has for its target. */
+  readonly deleted: boolean;
   readonly os: OsFacts;
 }
 
@@ -158,6 +166,8 @@ export interface ManagementNodeFacts {
   readonly publicNetmask: string | null;
   readonly publicGateway: string | null;
   readonly publicDnsServers: readonly string[];
+  /** Affiliations whose users log in to guests with an account of their own (`NOT_STANDALONE`). */
+  readonly federatedAffiliations: readonly string[];
 }
 
 export interface UserFacts {
@@ -166,6 +176,7 @@ export interface UserFacts {
   readonly login: string;
   readonly uid: number | null;
   readonly email: string;
+  readonly affiliation: string;
   /** Lines for `authorized_keys`; empty unless the user switched public keys on. */
   readonly sshPublicKeys: readonly string[];
 }
@@ -193,6 +204,23 @@ export interface ServerFacts {
   readonly loginGroupId: number | null;
 }
 
+/** Somebody who is to have an account in the guest of a server request, beside its owner. */
+export interface GroupMember {
+  readonly user: UserFacts;
+  /** Of the admin group, so root when the image gives root at all. */
+  readonly isAdmin: boolean;
+  /** `reservationaccounts.password`: the account was made before; null: it is new. */
+  readonly password: string | null;
+}
+
+/** Of VCL's variable `fixedIPsr<server request id>`. */
+export interface FixedAddress {
+  readonly ip: string;
+  readonly netmask: string | null;
+  readonly router: string | null;
+  readonly dnsServers: readonly string[];
+}
+
 /** What of a request may change while it is in hand; read by the poller for all of them at once. */
 export interface RequestRow {
   readonly requestId: number;
@@ -202,4 +230,6 @@ export interface RequestRow {
   readonly secondsToEnd: number;
   /** `reservation.remoteIP` of the parent reservation: set when the user acknowledged. */
   readonly remoteIp: string | null;
+  /** `request.checkuser`, which an admin may switch off while the user is waited for. */
+  readonly checkUser: boolean;
 }

@@ -91,6 +91,22 @@ export function stateName(id: number): StateName | undefined {
   return NAMES_BY_ID.get(id);
 }
 
+/** What every reservation of a cluster has a part in; the other states are worked by the first one alone. */
+export const SHARED_STATES = [
+  'new',
+  'reinstall',
+  'reload',
+  'reserved',
+  'deleted',
+  'timeout',
+  'rebootsoft',
+  'reboothard',
+] as const satisfies readonly WorkableState[];
+
+export function isShared(state: WorkableState): boolean {
+  return (SHARED_STATES as readonly WorkableState[]).includes(state);
+}
+
 export function isWorkable(state: StateName): state is WorkableState {
   return (WORKABLE_REQUEST_STATES as readonly StateName[]).includes(state);
 }

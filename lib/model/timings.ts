@@ -31,11 +31,19 @@ export const DEFAULT_TIMINGS: Timings = {
   ignore_connections_gte: 1440,
 };
 
-/** The timings of the site: numbers above zero from `variable`, VCL's defaults for the rest. */
-export function timingsFrom(variables: ReadonlyMap<string, string>): Timings {
+/** The site's settings by the names of `variable`; `name|affiliation` is for the users of one affiliation. */
+export type Variables = ReadonlyMap<string, string>;
+
+/** A setting for the users of an affiliation: theirs, else everybody's. */
+export function variableFor(variables: Variables, name: string, affiliation: string): string | undefined {
+  return variables.get(`${name}|${affiliation}`) ?? variables.get(name);
+}
+
+/** The timings for an affiliation: numbers above zero from `variable`, VCL's defaults for the rest. */
+export function timingsFrom(variables: Variables, affiliation = ''): Timings {
   const timings = { ...DEFAULT_TIMINGS };
   for (const name of Object.keys(timings) as (keyof Timings)[]) {
-    const value = Number(variables.get(name));
+    const value = Number(variableFor(variables, name, affiliation));
     if (Number.isFinite(value) && value > 0) (timings as Record<keyof Timings, number>)[name] = value;
   }
   return timings;

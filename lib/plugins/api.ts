@@ -17,7 +17,7 @@
  * Order of 2 and 3 as in VCL: `extendDomainXml` first, then `preDefine`.
  *
  * THE LIFE OF AN OS MODULE: `postLoad` after the guest answered; then, each at most once at a time, `reserve`,
- * `grantAccess`, `postReserve`, `isUserConnected` (repeatedly), `postInitialConnection`; at the end either
+ * `setFixedAddress`, `grantAccess`, `updateCluster`, `postReserve`, `isUserConnected` (repeatedly), `postInitialConnection`; at the end either
  * `sanitize` (the machine is handed out again) or `postReservation` (it is reloaded). `reboot` on demand. Every stage
  * is optional and MUST be safe to repeat from its beginning.
  *
@@ -27,7 +27,7 @@
  */
 import type { Host } from '../host/host';
 import type { BootMethod, BootPlan } from '../model/boot';
-import type { Reservation } from '../model/reservation';
+import type { FixedAddress, Reservation } from '../model/reservation';
 import type { DomainIdentity } from '../model/identity';
 
 export const API_VERSION = 1;
@@ -166,6 +166,14 @@ export interface GuestAccount {
   readonly password: string | null;
   readonly sshPublicKeys: readonly string[];
   readonly root: boolean;
+  /** The user may have changed it: the password is only set when the account has to be made. */
+  readonly keepsPassword?: boolean;
+}
+
+/** A machine of a cluster, as the others reach it. */
+export interface ClusterMember {
+  readonly address: string;
+  readonly isParent: boolean;
 }
 
 export interface GuestStatus {
@@ -174,6 +182,8 @@ export interface GuestStatus {
   readonly postLoadDone: boolean;
   /** A user was on it since the load: it must be reloaded before another gets it. */
   readonly tainted: boolean;
+  /** Another one after each start of the guest; left out: the module cannot tell. */
+  readonly bootId?: string;
 }
 
 export interface OsModule extends Plugin {
@@ -187,9 +197,16 @@ export interface OsModule extends Plugin {
   reserve?(context: ReserveContext): Promise<{ publicIp?: string }>;
   /** The user acknowledged: start the services and open the ports of the connect methods (to `remoteIp` once known). */
   grantAccess?(context: OsContext & { readonly remoteIp: string }): Promise<void>;
-  postReserve?(context: OsContext): Promise<void>;
+  /** The public address that a server request is to have; without this stage such requests fail. */
+  setFixedAddress?(context: OsContext & { readonly address: FixedAddress }): Promise<void>;
+  /** The machines of a cluster, the parent first: tells the guest of them and lets them in. */
+  updateCluster?(context: OsContext & { readonly members: readonly ClusterMember[] }): Promise<void>;
+  /** @param context with what the maker of a server request left for the guest; null: nothing */
+  postReserve?(context: OsContext & { readonly userData: string | null }): Promise<void>;
   /** Is a user of the reservation logged in or connected? @returns the address seen, null when nobody is */
-  isUserConnected?(context: OsContext & { readonly remoteIp: string }): Promise<{ remoteIp: string } | null>;
+  isUserConnected?(
+    context: OsContext & { readonly remoteIp: string; readonly ignoredAddresses: readonly string[] },
+  ): Promise<{ remoteIp: string } | null>;
   /** A user was on it: marks the machine tainted, narrows the ports to the user's address. */
   postInitialConnection?(context: OsContext & { readonly remoteIp: string }): Promise<void>;
   /** Removes what a reservation that nobody used left. @throws when it cannot: the machine is then reloaded */

@@ -2,20 +2,22 @@
 import type { Config } from '../config/config';
 import { ProvisiondError } from '../errors';
 import { asGuest } from '../host/guest';
+import { pause } from '../host/deadline';
 import type { GuestConnector, GuestSession, GuestTarget } from '../host/guest-session';
 import type { Log } from '../log';
-import type { Reservation } from '../model/reservation';
-import type { GuestAccount, GuestStatus, OsContext, OsModule } from '../plugins/api';
+import type { FixedAddress, Reservation } from '../model/reservation';
+import type { ClusterMember, GuestAccount, GuestStatus, OsContext, OsModule } from '../plugins/api';
 
 /** How long a guest that is said to run gets for its first answer outside of a load. */
 const ANSWER_TIMEOUT_MS = 5000;
-/** One that has answered is there, and only slow. */
+/** One that has answered after this job's load is there, and only slow; the user's may have been shut down by him. */
 const SLOW_ANSWER_TIMEOUT_MS = 60_000;
+const LOOK_FOR_BOOT_MS = 500;
 
 type Stage = Exclude<keyof OsModule, 'apiVersion' | 'name' | 'description' | 'loginUser'>;
 
 export class GuestAccess {
-  /** Since this job began. */
+  /** After the load of this job. */
   private hasAnswered = false;
 
   constructor(
@@ -63,13 +65,48 @@ export class GuestAccess {
     await this.call('grantAccess', undefined, { remoteIp });
   }
 
-  async postReserve(): Promise<void> {
-    await this.call('postReserve');
+  /** @param userData what the maker of a server request left for it */
+  async postReserve(userData: string | null): Promise<void> {
+    await this.call('postReserve', undefined, { userData });
+  }
+
+  /** Tells the guest its siblings. A module without that stage has none to tell. */
+  async updateCluster(members: readonly ClusterMember[]): Promise<void> {
+    await this.call('updateCluster', undefined, { members });
+  }
+
+  /** @throws REQUEST_INVALID when the OS module cannot */
+  async setFixedAddress(address: FixedAddress): Promise<void> {
+    const module = this.osModule();
+    if (!module.setFixedAddress) {
+      throw new ProvisiondError('REQUEST_INVALID', `OS module '${module.name}' cannot set a fixed address`);
+    }
+    await this.call('setFixedAddress', undefined, { address });
+  }
+
+  async reboot(): Promise<void> {
+    await this.call('reboot');
+  }
+
+  /**
+   * Waits for another boot than that one to answer.
+   * @param bootId null: any answer will do
+   * @returns whether it came in time
+   */
+  async waitForBoot(bootId: string | null, timeoutMs: number): Promise<boolean> {
+    const deadline = performance.now() + timeoutMs;
+    while (performance.now() < deadline) {
+      await this.forget();
+      const status = await this.statusIfAnswering();
+      if (status && (bootId === null || status.bootId !== bootId)) return true;
+      await pause(LOOK_FOR_BOOT_MS, this.signal);
+    }
+    return false;
   }
 
   /** @returns the address a user was seen from */
-  async connectedFrom(remoteIp: string): Promise<string | null> {
-    const seen = await this.call('isUserConnected', undefined, { remoteIp });
+  async connectedFrom(remoteIp: string, ignoredAddresses: readonly string[] = []): Promise<string | null> {
+    const seen = await this.call('isUserConnected', undefined, { remoteIp, ignoredAddresses });
     return seen?.remoteIp ?? null;
   }
 
@@ -87,11 +124,13 @@ export class GuestAccess {
 
   /** Drops the connection: the machine behind the address is about to change. */
   async forget(): Promise<void> {
-    await this.connector.forget(this.target().address);
+    const { privateIp } = this.reservation.computer;
+    if (privateIp) await this.connector.forget(privateIp);
   }
 
   private connect(): Promise<GuestSession> {
-    const timeoutMs = this.hasAnswered ? SLOW_ANSWER_TIMEOUT_MS : ANSWER_TIMEOUT_MS;
+    const slowMs = Math.min(SLOW_ANSWER_TIMEOUT_MS, this.config.guestBootTimeoutMs);
+    const timeoutMs = this.hasAnswered ? Math.max(ANSWER_TIMEOUT_MS, slowMs) : ANSWER_TIMEOUT_MS;
     return this.connector.waitFor(this.target(), { timeoutMs, signal: this.signal });
   }
 

@@ -1,14 +1,23 @@
 /** Every request state and who works it. A state without a handler does not compile. */
+import type { Reservation } from '../model/reservation';
 import type { WorkableState } from '../model/states';
 import { deletedState } from './deleted';
+import { imageinuseState } from './imageinuse';
+import { imageprepState } from './imageprep';
 import { inuseState } from './inuse';
 import type { StateHandler } from './job';
+import { makeproductionState } from './makeproduction';
 import { newState } from './new';
 import { notYet } from './not-yet';
+import { preloadHandler } from './preload';
+import { reboothardState, rebootsoftState } from './reboot';
 import { reinstallState } from './reinstall';
 import { reloadState } from './reload';
 import { reservedState } from './reserved';
+import { servermodifiedState } from './servermodified';
 import { timeoutState } from './timeout';
+import { tomaintenanceState } from './tomaintenance';
+import { tovmhostinuseState } from './tovmhostinuse';
 
 export const STATE_HANDLERS: Readonly<Record<WorkableState, StateHandler>> = {
   new: newState,
@@ -18,14 +27,21 @@ export const STATE_HANDLERS: Readonly<Record<WorkableState, StateHandler>> = {
   inuse: inuseState,
   timeout: timeoutState,
   deleted: deletedState,
-  imageinuse: notYet('imageinuse'),
+  imageinuse: imageinuseState,
   image: notYet('image'),
   checkpoint: notYet('checkpoint'),
-  imageprep: notYet('imageprep'),
-  makeproduction: notYet('makeproduction'),
-  rebootsoft: notYet('rebootsoft'),
-  reboothard: notYet('reboothard'),
-  servermodified: notYet('servermodified'),
-  tomaintenance: notYet('tomaintenance'),
-  tovmhostinuse: notYet('tovmhostinuse'),
+  imageprep: imageprepState,
+  makeproduction: makeproductionState,
+  rebootsoft: rebootsoftState,
+  reboothard: reboothardState,
+  servermodified: servermodifiedState,
+  tomaintenance: tomaintenanceState,
+  tovmhostinuse: tovmhostinuseState,
 };
+
+/** What VCL's poll calls preload: taken up before its start, so loaded ahead of it. */
+const PRELOADED: readonly WorkableState[] = ['new', 'reload', 'imageprep', 'tovmhostinuse'];
+
+export function handlerFor({ request: { state, secondsToStart } }: Reservation): StateHandler {
+  return secondsToStart > 0 && PRELOADED.includes(state) ? preloadHandler(state) : STATE_HANDLERS[state];
+}

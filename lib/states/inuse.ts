@@ -2,7 +2,7 @@ import { ProvisiondError } from '../errors';
 import { END_LOOKAHEAD_SECONDS } from '../model/timings';
 import type { Transition } from '../store/store';
 import type { Job, StateHandler } from './job';
-import { userIsChecked } from './reserved';
+import { ignoredAddresses, userIsChecked } from './reserved';
 
 /** How often the guest is asked for the user while he may have left. VCL: 15 s. */
 const LOOK_FOR_USER_MS = 15_000;
@@ -72,12 +72,12 @@ function nobodyIsChecked(job: Job): boolean {
 async function lookForUser(job: Job): Promise<Transition | void> {
   if ((await job.guest.statusIfAnswering()) === null) return;
   const remoteIp = job.watch.row.remoteIp ?? '';
-  if ((await job.guest.connectedFrom(remoteIp)) !== null) return;
+  if ((await job.guest.connectedFrom(remoteIp, ignoredAddresses(job))) !== null) return;
   job.narrator.note('reconnecttimeout', 'the user is not connected');
   const deadline = performance.now() + job.timings.reconnecttimeout * 1000;
   while (performance.now() < deadline) {
     await job.watch.pause(LOOK_FOR_USER_MS);
-    if ((await job.guest.connectedFrom(remoteIp)) === null) continue;
+    if ((await job.guest.connectedFrom(remoteIp, ignoredAddresses(job))) === null) continue;
     job.narrator.note('connected', 'the user is back');
     return;
   }

@@ -3,12 +3,13 @@ import type { Config } from '../config/config';
 import type { LoadContext } from '../libvirt/load-steps';
 import type { NodeStatus } from '../model/power';
 import type { Reservation } from '../model/reservation';
-import type { ComputerState, WorkableState } from '../model/states';
-import type { Timings } from '../model/timings';
+import type { WorkableState } from '../model/states';
+import type { Timings, Variables } from '../model/timings';
 import type { Step } from '../steps/step';
 import type { Claim, Store, Transition } from '../store/store';
 import type { Narrator } from '../work/narrator';
 import type { RequestWatch } from '../work/request-watch';
+import type { Siblings } from '../work/siblings';
 import type { GuestAccess } from './guest-access';
 
 export interface Job extends LoadContext {
@@ -16,10 +17,14 @@ export interface Job extends LoadContext {
   readonly reservation: Reservation;
   readonly config: Config;
   readonly timings: Timings;
+  /** The site's settings, by the names of VCL's table `variable`. */
+  readonly variables: Variables;
   readonly store: Store;
   readonly guest: GuestAccess;
   readonly watch: RequestWatch;
   readonly narrator: Narrator;
+  /** The other reservations of the request. */
+  readonly siblings: Siblings;
   /** Keeps a value out of every log line from now on. */
   addSecret(value: string): void;
   /** Takes one of the places for heavy work on the computer's host; given back when the job ends. */
@@ -43,7 +48,9 @@ export interface StateHandler {
   /** `load` work counts against the limits of loads; `attend` waits for people and costs next to nothing. */
   readonly kind: 'load' | 'attend';
   readonly steps: readonly JobStep[];
+  /** This version can only say that it cannot. */
+  readonly isNotYet?: true;
   readonly onSuccess: (job: Job) => Transition;
-  /** What becomes of the computer when the request fails through the computer's own fault. VCL: `failed`. */
-  readonly computerOnFailure?: ComputerState;
+  /** What follows of a failure, instead of what `outcome.ts` says for the state. */
+  readonly onFailure?: (job: Job) => Transition;
 }

@@ -5,26 +5,44 @@
 import { ProvisiondError } from '../errors';
 import { loadSteps } from '../libvirt/load-steps';
 import { onlyWhen } from '../steps/step';
+import { SHORT_PATIENCE } from '../work/siblings';
+import { confirmServer } from './accounts';
 import type { Job, JobStep } from './job';
+import { releaseComputer } from './release-computer';
 import { waitForComputer } from './wait-for-computer';
 import { waitForGuest } from './wait-for-guest';
 
-/** @param forced load even when the computer holds the image already (reinstall) */
-export function loadImage({ forced }: { forced: boolean }): JobStep[] {
+export interface LoadWish {
+  /**
+   * Load even when the computer holds the image already (reinstall). The user has the computer then: when it fails, what
+   * he had goes with the rest.
+   */
+  readonly forced: boolean;
+  /** A computer that an admin put aside is taken all the same. */
+  readonly inMaintenance?: boolean;
+}
+
+export function loadImage({ forced, inMaintenance }: LoadWish): JobStep[] {
   return [
-    { name: 'check that the request can be served', run: checkRequest },
-    { name: 'wait until the computer is free', run: waitForComputer },
+    {
+      name: 'check that the request can be served',
+      run: checkRequest,
+      ...(forced && { undo: releaseComputer }),
+    },
+    { name: 'wait for the other management nodes', run: (job) => job.siblings.meet('begin', SHORT_PATIENCE) },
+    { name: 'wait until the computer is free', run: (job) => waitForComputer(job, { inMaintenance }) },
     { name: 'check the computer', story: { before: 'statuscheck' }, run: (job) => checkComputer(job, forced) },
     ...onlyWhen(mustLoad, [
       { name: 'set the computer reloading', story: { before: 'loadimageblade', after: 'info' }, run: setReloading },
       { name: 'find the image', story: { after: 'doesimageexists' }, run: findImage },
       { name: 'wait for a place on the host', run: (job) => job.takeLoadSlot() },
+      { name: 'look for a server request', run: confirmServer },
       ...loadSteps,
       {
         name: 'wait for the guest',
         story: { after: 'machinebooted' },
         run: waitForGuest,
-        undo: (job) => job.guest.forget(),
+        undo: forgetGuest,
       },
     ]),
     {
@@ -32,19 +50,15 @@ export function loadImage({ forced }: { forced: boolean }): JobStep[] {
       story: { after: 'loadimagecomplete' },
       done: (job) => job.findings.nodeStatus === 'READY',
       run: (job) => job.guest.postLoad(),
+      // From here on it may be a machine that an earlier load made, which the steps above do not take back.
+      undo: releaseComputer,
     },
-    { name: 'record the loaded image', run: recordImage, undo: (job) => setImage(job, null) },
+    { name: 'record the loaded image', run: recordImage },
   ];
 }
 
 function checkRequest(job: Job): void {
   const { reservation } = job;
-  if (reservation.reservationCount > 1) {
-    throw new ProvisiondError('NOT_YET', `request ${reservation.request.id} is a cluster of several reservations`);
-  }
-  if (reservation.server) {
-    throw new ProvisiondError('NOT_YET', `request ${reservation.request.id} is a server request`);
-  }
   if (reservation.host === null) {
     throw new ProvisiondError(
       'COMPUTER_NOT_ASSIGNED',
@@ -76,8 +90,13 @@ async function checkComputer(job: Job, forced: boolean): Promise<void> {
 async function setReloading(job: Job): Promise<void> {
   const { claim, reservation, store } = job;
   await store.setComputerState(claim, reservation.computer.id, 'reloading');
-  await store.setGuestKey(claim, reservation.computer.id, null);
+  await forgetGuest(job);
+}
+
+/** The next machine behind the address has another key. */
+async function forgetGuest(job: Job): Promise<void> {
   await job.guest.forget();
+  await job.store.setGuestKey(job.claim, job.reservation.computer.id, null);
 }
 
 async function findImage(job: Job): Promise<void> {
@@ -89,10 +108,6 @@ async function findImage(job: Job): Promise<void> {
 }
 
 async function recordImage(job: Job): Promise<void> {
-  const { image } = job.reservation;
-  await setImage(job, { id: image.id, revisionId: image.revisionId });
-}
-
-async function setImage(job: Job, image: { id: number; revisionId: number } | null): Promise<void> {
-  await job.store.setCurrentImage(job.claim, job.reservation.computer.id, image);
+  const { image, computer } = job.reservation;
+  await job.store.setCurrentImage(job.claim, computer.id, { id: image.id, revisionId: image.revisionId });
 }

@@ -7,6 +7,7 @@ export function notYet(state: WorkableState): StateHandler {
   return {
     state,
     kind: 'attend',
+    isNotYet: true,
     steps: [
       {
         name: `work the state '${state}'`,

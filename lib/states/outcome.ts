@@ -2,7 +2,7 @@
  * From the error of a state's work to what becomes of request and computer (`reservation_failed` of VCL, with the
  * difference that the computer is only taken out of service when it is to blame: VCL-280).
  */
-import type { Blame, ProvisiondError } from '../errors';
+import { findError, type Blame, type ProvisiondError } from '../errors';
 import type { ComputerState, WorkableState } from '../model/states';
 import type { Transition } from '../store/store';
 
@@ -27,7 +27,9 @@ export interface FailureFacts {
 }
 
 export function failureTransition({ state, error, leftovers, secondsToEnd }: FailureFacts): Transition {
-  const computer = leftovers.length > 0 ? 'failed' : COMPUTER_BY_BLAME[error.blame];
+  // A computer that others have, or an admin put aside, is theirs: nothing was done to it.
+  const isOthers = findError(error, 'COMPUTER_NOT_AVAILABLE') !== undefined;
+  const computer = leftovers.length > 0 ? 'failed' : isOthers ? undefined : COMPUTER_BY_BLAME[error.blame];
   switch (state) {
     case 'inuse':
     case 'imageinuse':
@@ -50,11 +52,13 @@ export function failureTransition({ state, error, leftovers, secondsToEnd }: Fai
     case 'reserved':
       return { request: 'failed', computer, ending: 'failed' };
     case 'reload':
-    case 'reinstall':
     case 'imageprep':
+    case 'tovmhostinuse':
+      // Nobody waits for it. VCL: complete where the computer was not to be had.
+      return isOthers ? { request: 'complete' } : { request: 'failed', computer };
+    case 'reinstall':
     case 'makeproduction':
     case 'tomaintenance':
-    case 'tovmhostinuse':
       return { request: 'failed', computer };
   }
 }

@@ -20,6 +20,11 @@ function reclaimSteps(story: string): JobStep[] {
     { name: 'clean the guest', done: (job) => job.findings.reclaim !== 'sanitize', run: sanitize },
     { name: 'say goodbye to the guest', done: isKept, run: sayGoodbye },
     { name: 'unload the computer', done: (job) => job.findings.reclaim !== 'unload', run: releaseComputer },
+    {
+      name: 'give the fixed address back',
+      done: (job) => job.reservation.server === null,
+      run: (job) => job.store.releaseFixedAddress(job.claim, job.reservation),
+    },
     { name: 'order the reload', done: (job) => job.findings.reclaim !== 'reload', run: orderReload },
   ];
 }

@@ -1,4 +1,5 @@
 import { addUser } from './accounts';
+import { setFixedAddress } from './fixed-address';
 import type { StateHandler } from './job';
 import { loadImage } from './load-image';
 
@@ -8,7 +9,9 @@ export const reinstallState: StateHandler = {
   kind: 'load',
   steps: [
     ...loadImage({ forced: true }),
+    setFixedAddress,
     { name: 'add the user', story: { before: 'addinguser', after: 'nodeready' }, run: addUser },
+    { name: 'wait until the whole cluster is ready', run: (job) => job.siblings.meet('nodeready') },
   ],
   onSuccess: () => ({ request: 'reserved' }),
 };

@@ -1,9 +1,13 @@
+import { variableFor } from '../model/timings';
 import type { Transition } from '../store/store';
+import { SHORT_PATIENCE } from '../work/siblings';
 import type { Job, StateHandler } from './job';
 import { releaseComputer } from './release-computer';
 
 /** How often the guest is asked whether the user came. VCL: 15 s. */
 const LOOK_FOR_USER_MS = 1500;
+/** How often the others of a cluster are listened to while the user is waited for. */
+const LISTEN_MS = 2000;
 
 /**
  * The computer is ready: wait for the user to acknowledge, open the way in, wait for the log-in.
@@ -16,10 +20,12 @@ export const reservedState: StateHandler = {
     { name: 'tell the front end', story: { after: 'reserved' }, run: announce, undo: releaseComputer },
     { name: 'wait for the user to acknowledge', done: isAcknowledged, run: waitForAcknowledgement },
     { name: 'start the clock for the first connection', run: startConnectClock },
-    { name: 'grant access', run: (job) => job.guest.grantAccess(remoteIp(job)) },
-    { name: 'post-reserve', story: { after: 'postreserve' }, run: (job) => job.guest.postReserve() },
+    { name: 'grant access', run: (job) => job.guest.grantAccess(allowedFrom(job)) },
+    { name: 'tell the guest its cluster', done: (job) => job.siblings.alone, run: updateCluster },
+    { name: 'post-reserve', story: { after: 'postreserve' }, run: postReserve },
     { name: 'wait for the user to connect', run: waitForConnection },
-    { name: 'note that a user is on it', run: (job) => job.guest.postInitialConnection(remoteIp(job)) },
+    { name: 'note that a user is on it', run: (job) => job.guest.postInitialConnection(allowedFrom(job)) },
+    { name: 'wait for the whole cluster', run: (job) => job.siblings.meet('postreserve', SHORT_PATIENCE) },
   ],
   onSuccess: () => ({ request: 'inuse', computer: 'inuse' }),
 };
@@ -30,44 +36,96 @@ async function announce(job: Job): Promise<void> {
   await store.setComputerState(claim, reservation.computer.id, 'reserved');
 }
 
+/** A server is there for its groups, whether or not its maker looks at it. */
 function isAcknowledged(job: Job): boolean {
-  return job.watch.row.remoteIp !== null;
+  return job.reservation.server !== null || remoteIp(job) !== '';
 }
 
+/** The parent says when it has been too long; the others of a cluster wait for it, or for the user. */
 async function waitForAcknowledgement(job: Job): Promise<Transition | void> {
+  if (!job.reservation.isParent) return waitWithParent(job, () => isAcknowledged(job));
   // The front end shows a countdown from this row.
   job.narrator.note('acknowledgetimeout', 'waiting for the user to acknowledge');
   await job.narrator.flush();
-  const timeoutMs = job.timings.acknowledgetimeout * 1000;
-  const from = await job.watch.until((row) => row.remoteIp ?? undefined, timeoutMs);
-  if (from === null) return { request: 'timeout', computer: 'available', ending: 'noack' };
+  const deadline = performance.now() + job.timings.acknowledgetimeout * 1000;
+  while (!isAcknowledged(job)) {
+    job.siblings.check();
+    const leftMs = deadline - performance.now();
+    if (leftMs <= 0) {
+      if ((await job.watch.next()).remoteIp !== null) return;
+      return { request: 'timeout', computer: 'available', ending: 'noack' };
+    }
+    await job.watch.until((row) => row.remoteIp ?? undefined, Math.min(leftMs, LISTEN_MS));
+  }
 }
 
+/** Ends by what is waited for, as the parent ends, or with the claim, when the parent's node moves the request on. */
+async function waitWithParent(job: Job, isThere: () => boolean | Promise<boolean>): Promise<Transition | void> {
+  while (!(await isThere())) {
+    if (job.siblings.ending) return job.siblings.ending;
+    await job.siblings.heard('failed');
+    await job.watch.pause(LOOK_FOR_USER_MS);
+  }
+}
+
+/** The front end writes the row of the countdown when its page was used; through its API it does not. */
 async function startConnectClock(job: Job): Promise<void> {
-  await job.store.untell(job.reservation.id, ['acknowledgetimeout']);
-  job.narrator.note('noinitialconnection', 'the user acknowledged');
+  const { reservation, store, narrator, siblings } = job;
+  await store.untell(reservation.id, ['acknowledgetimeout']);
+  narrator.note('noinitialconnection', 'the user acknowledged');
+  if (reservation.server || !reservation.isParent) return;
+  const own = (await siblings.all()).find(({ reservationId }) => reservationId === reservation.id);
+  if (!own?.told.has('initialconnecttimeout'))
+    narrator.note('initialconnecttimeout', 'waiting for the user to connect');
+}
+
+async function updateCluster(job: Job): Promise<void> {
+  const members = (await job.siblings.all()).map(({ publicIp }, index) => ({
+    address: publicIp,
+    isParent: index === 0,
+  }));
+  await job.guest.updateCluster(members);
+}
+
+/** The variable with the user's data goes when the guest has it. */
+async function postReserve(job: Job): Promise<void> {
+  const { claim, reservation, store } = job;
+  const userData = reservation.server ? await store.userData(reservation) : null;
+  await job.guest.postReserve(userData);
+  if (userData !== null) await store.forgetUserData(claim, reservation);
 }
 
 async function waitForConnection(job: Job): Promise<Transition | void> {
   if (isNotChecked(job)) {
-    job.narrator.note('connected', 'connections to a reservation of this length are not checked');
+    job.narrator.note('connected', 'connections to a reservation of this kind or length are not checked');
     return;
   }
+  if (!job.reservation.isParent) return waitWithParent(job, () => isConnected(job));
   const deadline = performance.now() + job.timings.initialconnecttimeout * 1000;
   while (performance.now() < deadline) {
-    const seen = await job.guest.connectedFrom(remoteIp(job));
-    if (seen !== null) {
-      job.narrator.note('connected', `the user is connected from ${seen}`);
-      if (seen !== remoteIp(job)) await job.store.setRemoteIp(job.claim, job.reservation.id, seen);
-      await forgetClock(job);
-      return;
-    }
+    if (await isConnected(job)) return forgetClock(job);
     await job.watch.pause(LOOK_FOR_USER_MS);
   }
   await forgetClock(job);
-  if (!userIsChecked(job)) return;
+  if (!userIsChecked(job)) {
+    if (!job.siblings.alone) job.narrator.note('connected', 'nobody connected, and nobody has to');
+    return;
+  }
   // The computer stays reserved: reclaim decides what becomes of it.
   return { request: 'timeout', ending: 'nologin' };
+}
+
+/** On this machine, or on another one of the cluster. */
+async function isConnected(job: Job): Promise<boolean> {
+  const announced = remoteIp(job);
+  const seen = await job.guest.connectedFrom(announced, ignoredAddresses(job));
+  if (seen === null && !(await job.siblings.heard('connected'))) return false;
+  job.narrator.note(
+    'connected',
+    seen === null ? 'the user is connected to another machine' : `the user is connected from ${seen}`,
+  );
+  if (seen !== null && seen !== announced) await job.store.setRemoteIp(job.claim, job.reservation.id, seen);
+  return true;
 }
 
 async function forgetClock(job: Job): Promise<void> {
@@ -79,9 +137,21 @@ function isNotChecked(job: Job): boolean {
   return server !== null || request.durationMinutes >= job.timings.ignore_connections_gte;
 }
 
-/** Whether an absent user costs the reservation: the image and the request may both switch that off. */
+/** Whether an absent user costs the reservation: the image and the request may both switch that off, the latter any time. */
 export function userIsChecked(job: Job): boolean {
-  return job.reservation.image.checkUser && job.reservation.request.checkUser;
+  const { image, request } = job.reservation;
+  return image.checkUser && request.checkUser && job.watch.row.checkUser;
+}
+
+/** Addresses of the site's monitors and the like: who comes from there is no user. */
+export function ignoredAddresses({ variables, reservation }: Job): string[] {
+  const list = variableFor(variables, 'ignored_remote_ip_addresses', reservation.user.affiliation) ?? '';
+  return list.split(/[\s,;]+/).filter((address) => address !== '');
+}
+
+/** Where users may come from: a server's from anywhere, for it has more than one. */
+export function allowedFrom(job: Job): string {
+  return job.reservation.server ? '' : remoteIp(job);
 }
 
 function remoteIp(job: Job): string {

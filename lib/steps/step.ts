@@ -10,6 +10,9 @@
  * - Abort is not failure: nothing is undone, the next run goes on from the top.
  */
 import { type ProvisiondError, asProvisiondError, describeError } from '../errors';
+import { crashPoints } from './crash-point';
+
+const crash = crashPoints(process.env.PROVISIOND_CRASH_AT);
 
 export interface Step<C, E = never> {
   /** What operators grep for: verb first, unique in its list. */
@@ -64,12 +67,14 @@ export async function runSteps<C, E = never>(
     const elapsed = () => Math.round(performance.now() - startedAt);
     begun.push(step);
     try {
+      crash.before(step.name);
       if (await step.done?.(context)) {
+        crash.past(step.name);
         observe({ kind: 'skipped', step: step.name });
         continue;
       }
       observe({ kind: 'begun', step: step.name, story: step.story?.before });
-      const ending = await step.run(context);
+      const ending = await crash.around(step.name, async () => step.run(context));
       observe({ kind: 'ended', step: step.name, milliseconds: elapsed(), story: step.story?.after });
       if (ending !== undefined) return { kind: 'ended', ending: ending as E };
     } catch (thrown) {

@@ -1,6 +1,6 @@
 /** What is written while a request is in hand; each statement proves lease and claim in its WHERE. */
 import { ProvisiondError } from '../errors';
-import { STATE_IDS } from '../model/states';
+import { STATE_IDS, type StateName } from '../model/states';
 import type { Bindings, Database, Queryable } from './database';
 import { knownState } from './inbox-verbs';
 import { assertClaim, claimHeld, leaseHeld } from './lease-verbs';
@@ -19,6 +19,8 @@ type ClaimVerbs = Pick<
   Store,
   | 'setComputerState'
   | 'setCurrentImage'
+  | 'setNextImage'
+  | 'unassignComputer'
   | 'setGuestKey'
   | 'setPublicIp'
   | 'setPassword'
@@ -45,6 +47,10 @@ export function claimVerbs(db: Database): ClaimVerbs {
       const update = 'update computer set currentimageid = ?, imagerevisionid = ? where id = ?';
       return writeHeld(db, claim, update, [id, revisionId, computerId]);
     },
+    setNextImage: (claim, computerId, imageId) =>
+      writeHeld(db, claim, 'update computer set nextimageid = ? where id = ?', [imageId, computerId]),
+    unassignComputer: (claim, computerId) =>
+      writeHeld(db, claim, 'update computer set vmhostid = null where id = ?', [computerId]),
     setGuestKey: (claim, computerId, key) => setGuestKey(db, claim, computerId, key),
     setPublicIp: (claim, { computer, request }, publicIp) =>
       db.transaction(async (tx) => {
@@ -90,7 +96,7 @@ async function setGuestKey(db: Database, claim: Claim, computerId: number, key: 
 }
 
 const setPassword = async (...[db, claim, { id, user }, password]: [Database, ...Parameters<Store['setPassword']>]) => {
-  if (password.length > MAX_PASSWORD) {
+  if (password !== null && password.length > MAX_PASSWORD) {
     throw new ProvisiondError('INTERNAL', `a password of ${password.length} characters does not fit reservation.pw`);
   }
   await db.transaction(async (tx) => {
@@ -156,33 +162,55 @@ async function completeCompetitor(db: Database, claim: Claim, competitor: Compet
 
 const insertReload = (...[db, claim, reservation, image]: [Database, ...Parameters<Store['insertReload']>]) =>
   db.transaction(async (tx) => {
-    const { now, addSeconds, updateLock } = tx.dialect;
     await assertClaim(tx, claim);
-    // The computer's row is the door: two reloads of one computer are never inserted at once.
-    await tx.one(`select id from computer where id = ?${updateLock}`, [reservation.computer.id]);
-    const waiting = await tx.one<{ id: number }>(
-      `select q.id from request q join reservation r on r.requestid = q.id where r.computerid = ?
-         and (q.stateid = ${STATE_IDS.reload} or (q.stateid = ${STATE_IDS.pending} and q.laststateid = ${STATE_IDS.reload}))
-         and q.id <> ?`,
-      [reservation.computer.id, claim.requestId],
-    );
-    if (waiting) return waiting.id;
-    const times = await tx.one<{ start: string; end: string }>(
-      `select ${now} as start, ${addSeconds(now, String(RELOAD_SECONDS))} as \`end\``,
-    );
-    const id = await tx.insert('request', {
-      stateid: STATE_IDS.reload,
-      userid: RELOAD_USER_ID,
-      laststateid: STATE_IDS[claim.lastState],
-      ...times!,
-      daterequested: times!.start,
+    return insertReloadRow(tx, {
+      computerId: reservation.computer.id,
+      image: { id: image.id, revisionId: image.revisionId },
+      managementNodeId: reservation.managementNode.id,
+      lastState: claim.lastState,
+      seconds: RELOAD_SECONDS,
+      except: claim.requestId,
     });
-    await tx.insert('reservation', {
-      requestid: id,
-      computerid: reservation.computer.id,
-      imageid: image.id,
-      imagerevisionid: image.revisionId,
-      managementnodeid: reservation.managementNode.id,
-    });
-    return id;
   });
+
+interface ReloadWish {
+  readonly computerId: number;
+  readonly image: { readonly id: number; readonly revisionId: number };
+  readonly managementNodeId: number;
+  readonly lastState: StateName;
+  readonly seconds: number;
+  /** The request that orders it. */
+  readonly except?: number;
+}
+
+/** @returns the id of the reload that waits for the computer: the new one, or one that was there */
+export async function insertReloadRow(tx: Queryable, wish: ReloadWish): Promise<number> {
+  const { now, addSeconds, updateLock } = tx.dialect;
+  const { reload, pending } = STATE_IDS;
+  // The computer's row is the door: two reloads of one computer are never inserted at once.
+  await tx.one(`select id from computer where id = ?${updateLock}`, [wish.computerId]);
+  const waiting = await tx.one<{ id: number }>(
+    `select q.id from request q join reservation r on r.requestid = q.id where r.computerid = ?
+       and (q.stateid = ${reload} or (q.stateid = ${pending} and q.laststateid = ${reload})) and q.id <> ?`,
+    [wish.computerId, wish.except ?? 0],
+  );
+  if (waiting) return waiting.id;
+  const times = await tx.one<{ start: string; end: string }>(
+    `select ${now} as start, ${addSeconds(now, String(wish.seconds))} as \`end\``,
+  );
+  const id = await tx.insert('request', {
+    stateid: reload,
+    userid: RELOAD_USER_ID,
+    laststateid: STATE_IDS[wish.lastState],
+    ...times!,
+    daterequested: times!.start,
+  });
+  await tx.insert('reservation', {
+    requestid: id,
+    computerid: wish.computerId,
+    imageid: wish.image.id,
+    imagerevisionid: wish.image.revisionId,
+    managementnodeid: wish.managementNodeId,
+  });
+  return id;
+}

@@ -1,6 +1,6 @@
 /** How a claim ends: story, log, computer and request in one transaction (`state_exit` of VCL). */
 import type { Reservation } from '../model/reservation';
-import { STATE_IDS } from '../model/states';
+import { STATE_IDS, type ComputerState } from '../model/states';
 import type { Database, Queryable } from './database';
 import { assertLease, leaseHeld } from './lease-verbs';
 import { stateIds } from './poll-sql';
@@ -25,6 +25,7 @@ async function finish(
   reservations: readonly Reservation[],
   transition: Transition,
 ): Promise<'done' | 'overtaken'> {
+  if (claim.isMember) return finishPart(tx, claim, reservations, transition);
   const won = await moveRequest(tx, claim, transition);
   const there = won || (await tx.one('select id from request where id = ?', [claim.requestId])) !== undefined;
   await closeLog(tx, reservations, transition);
@@ -35,15 +36,37 @@ async function finish(
   return won ? 'done' : 'overtaken';
 }
 
+/** The computers and the `exited` of our own reservations; the node that has the first one moves the request. */
+async function finishPart(
+  tx: Queryable,
+  claim: Claim,
+  reservations: readonly Reservation[],
+  transition: Transition,
+): Promise<'done' | 'overtaken'> {
+  await assertLease(tx, claim.lease);
+  const { pending } = STATE_IDS;
+  const sameRound = await tx.one(
+    `select 1 from provisiond_job j join request q on q.id = j.requestid and q.stateid = ${pending} and q.laststateid = ?
+     where j.requestid = ? and j.loadid = ?`,
+    [STATE_IDS[claim.state], claim.requestId, claim.loadId],
+  );
+  await moveComputers(tx, reservations, transition);
+  if (sameRound) await tellExited(tx, reservations);
+  return sameRound ? 'done' : 'overtaken';
+}
+
 /** @returns false when the request is not ours any more @throws LEASE_LOST */
-async function moveRequest(tx: Queryable, claim: Claim, { request }: Transition): Promise<boolean> {
+async function moveRequest(tx: Queryable, claim: Claim, { request, preloaded }: Transition): Promise<boolean> {
   const held = leaseHeld(tx.dialect, claim.lease);
   const where = `where id = ? and stateid = ${STATE_IDS.pending} and laststateid = ? and ${held.sql}`;
   const bindings = [claim.requestId, STATE_IDS[claim.state], ...held.bindings];
   const moved =
     request === 'remove'
       ? await tx.change(`delete from request ${where}`, bindings)
-      : await tx.change(`update request set stateid = ${STATE_IDS[request]} ${where}`, bindings);
+      : await tx.change(
+          `update request set stateid = ${STATE_IDS[request]}${preloaded ? ', preload = 1' : ''} ${where}`,
+          bindings,
+        );
   if (moved === 0) await assertLease(tx, claim.lease);
   return moved > 0;
 }
@@ -55,13 +78,19 @@ async function closeLog(tx: Queryable, [parent]: readonly Reservation[], { endin
   await tx.change(update, [ending, parent.request.logId]);
 }
 
-async function moveComputers(tx: Queryable, reservations: readonly Reservation[], { computer }: Transition) {
-  if (computer === undefined || reservations.length === 0) return;
-  await tx.change(
-    `update computer set stateid = ? where stateid not in (${stateIds('maintenance', 'deleted')})
-       and id in (${reservations.map(() => '?').join(', ')})`,
-    [STATE_IDS[computer], ...reservations.map((reservation) => reservation.computer.id)],
-  );
+async function moveComputers(tx: Queryable, reservations: readonly Reservation[], transition: Transition) {
+  const idsByState = new Map<ComputerState, number[]>();
+  for (const { computer } of reservations) {
+    const state = transition.computers?.get(computer.id) ?? transition.computer;
+    if (state !== undefined) idsByState.set(state, [...(idsByState.get(state) ?? []), computer.id]);
+  }
+  for (const [state, ids] of idsByState) {
+    await tx.change(
+      `update computer set stateid = ? where stateid not in (${stateIds('maintenance', 'deleted')})
+         and id in (${ids.map(() => '?').join(', ')})`,
+      [STATE_IDS[state], ...ids],
+    );
+  }
 }
 
 async function freeComputers(tx: Queryable, reservations: readonly Reservation[]): Promise<void> {
@@ -75,6 +104,9 @@ async function freeComputers(tx: Queryable, reservations: readonly Reservation[]
   );
 }
 
+const isWorkedOn = ({ state }: Claim, next: Transition['request']): boolean =>
+  state === 'servermodified' && next !== 'inuse';
+
 /** Only `begin` goes after new and reserved, whose story the user still reads; then `exited` comes. */
 async function endStory(
   tx: Queryable,
@@ -84,19 +116,25 @@ async function endStory(
 ): Promise<void> {
   const { now } = tx.dialect;
   const idOf = (name: string) => `(select id from computerloadstate where loadstatename = '${name}')`;
-  const onlyBegin = claim.state === 'new' || claim.state === 'reserved';
+  // A state that only passes the request back to another leaves that one's story alone.
+  const onlyBegin = claim.state === 'new' || claim.state === 'reserved' || isWorkedOn(claim, request);
   await tx.change(
     `delete from computerloadlog where reservationid in (select id from reservation where requestid = ?)
        ${onlyBegin ? `and loadstateid = ${idOf('begin')}` : ''}`,
     [claim.requestId],
   );
-  const ours = reservations.map(() => '?').join(', ');
-  await tx.change(
-    `insert into computerloadlog (reservationid, computerid, loadstateid, timestamp, additionalinfo)
-     select id, computerid, ${idOf('exited')}, ${now}, ? from reservation where id in (${ours || 'null'}) order by id`,
-    ['', ...reservations.map(({ id }) => id)],
-  );
+  await tellExited(tx, reservations);
   if (['reserved', 'inuse', 'rebootsoft', 'reboothard', 'servermodified'].includes(request)) {
     await tx.change(`update reservation set lastcheck = ${now} where requestid = ?`, [claim.requestId]);
   }
+}
+
+async function tellExited(tx: Queryable, reservations: readonly Reservation[]): Promise<void> {
+  if (reservations.length === 0) return;
+  await tx.change(
+    `insert into computerloadlog (reservationid, computerid, loadstateid, timestamp, additionalinfo)
+     select id, computerid, (select id from computerloadstate where loadstatename = 'exited'), ${tx.dialect.now}, ?
+     from reservation where id in (${reservations.map(() => '?').join(', ')}) order by id`,
+    ['', ...reservations.map(({ id }) => id)],
+  );
 }

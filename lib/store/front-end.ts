@@ -139,7 +139,45 @@ export interface BootEntry {
   readonly parameters: BootParameters;
 }
 
+export interface OwnerComputer {
+  readonly computerId: number;
+  readonly shortName: string;
+  readonly state: StateName;
+  readonly hostComputerId: number | null;
+  /** What it is kept loaded with; null: nothing. */
+  readonly currentRevisionId: number | null;
+  /** A request that is not at rest has it. */
+  readonly isBusy: boolean;
+}
+
+/** What the rows own on the hosts. */
+export interface Ownership {
+  readonly computers: readonly OwnerComputer[];
+  readonly requestIds: readonly number[];
+  readonly imageRevisionIds: readonly number[];
+}
+
+export type RecoveryKind = 'retry' | 'fail' | 'release';
+
+export interface Recovery {
+  readonly requestId: number;
+  readonly kind: RecoveryKind;
+  readonly from: { readonly state: StateName; readonly lastState: StateName };
+  /** Null: nothing has to be written. */
+  readonly to: { readonly state: StateName; readonly lastState: StateName } | null;
+  readonly computer: 'failed' | 'available' | null;
+  /** What comes of it, for people. */
+  readonly says: string;
+}
+
 export interface FrontEnd {
+  /** All of it as it was at one moment. */
+  ownership(): Promise<Ownership>;
+  /**
+   * The operator's way out, in every state of a request. @param options dryRun: only says what it would do
+   * @throws REQUEST_NOT_FOUND; CONFLICT when a living daemon works it, or it is over; CLAIM_LOST when it changed meanwhile
+   */
+  recover(requestId: number, kind: RecoveryKind, options: { readonly dryRun: boolean }): Promise<Recovery>;
   /** @throws NOT_FOUND (image, user), CONFLICT when no computer is free for that image and time (says why for each) */
   addReservation(wanted: NewReservation): Promise<{ requestId: number; reservationId: number }>;
   /** The Connect button: `remoteIP`, changelog, loadlog `initialconnecttimeout`. @throws REQUEST_NOT_FOUND, CONFLICT */

@@ -30,6 +30,8 @@ interface PolledRow {
   stateid: number;
   laststateid: number;
   preload: number;
+  checkuser: number;
+  affiliation: string | null;
   remoteIP: string | null;
   mine: number;
   secondsToStart: number | null;
@@ -43,13 +45,16 @@ interface PolledRow {
 
 /** Two statements, one when there is nothing. A request without reservations is not complete yet: not due. */
 async function poll(db: Database, managementNodeId: number, inHand: readonly number[]): Promise<PollAnswer> {
-  const candidates = new Set((await db.rows<{ id: number }>(candidatesSql(db.dialect))).map(({ id }) => id));
+  const found = await db.rows<{ id: number; joinable: number }>(candidatesSql(db.dialect), [managementNodeId]);
+  const candidates = new Set(found.filter(({ joinable }) => !joinable).map(({ id }) => id));
+  const joinable = found.filter((row) => row.joinable && !inHand.includes(row.id)).map(({ id }) => id);
   const wanted = [...new Set([...candidates, ...inHand])];
-  if (wanted.length === 0) return { due: [], inHand: new Map() };
+  if (wanted.length === 0) return { due: [], joinable, inHand: new Map() };
   const rows = await db.rows<PolledRow>(requestRowsSql(db.dialect, wanted.length), [managementNodeId, ...wanted]);
   const known = rows.filter((row) => stateName(row.stateid) && stateName(row.laststateid));
   return {
     due: known.filter((row) => row.mine === 1 && candidates.has(row.id)).map(toDueRequest),
+    joinable,
     inHand: new Map(rows.filter(({ id }) => inHand.includes(id)).map((row) => [row.id, toRequestRow(row)])),
   };
 }
@@ -67,6 +72,7 @@ function toDueRequest(row: PolledRow): DueRequest {
     touchedSinceCheck: row.newestTouch !== null && row.newestTouch >= (row.oldestCheck ?? ''),
     isServer: row.isServer === 1,
     reservationCount: row.reservationCount,
+    affiliation: row.affiliation ?? '',
   };
 }
 
@@ -77,6 +83,7 @@ function toRequestRow(row: PolledRow): RequestRow {
     lastState: knownState(row.laststateid, `request ${row.id}`),
     secondsToEnd: row.secondsToEnd ?? 0,
     remoteIp: row.remoteIP || null,
+    checkUser: row.checkuser === 1,
   };
 }
 
@@ -90,7 +97,7 @@ async function claim(
   const loadId = randomUUID();
   const taken: Claim = { requestId, state, lastState, loadId, lease };
   try {
-    return (await db.transaction((tx) => takeUp(tx, taken))) ? taken : null;
+    return await db.transaction((tx) => takeUp(tx, taken));
   } catch (error) {
     // The commit may have gone through although its answer did not: then the row carries our load id.
     if (!(error instanceof ProvisiondError) || error.code !== 'DATABASE_UNAVAILABLE') throw error;
@@ -100,44 +107,75 @@ async function claim(
   }
 }
 
-/** @returns whether the request was still in that state */
-async function takeUp(tx: Queryable, { requestId, state, lastState, loadId, lease }: Claim): Promise<boolean> {
+/** @returns null when the request is not in that state any more */
+async function takeUp(tx: Queryable, wanted: Claim): Promise<Claim | null> {
+  const { requestId, state, loadId, lease } = wanted;
   const { now, overwrite } = tx.dialect;
   const held = leaseHeld(tx.dialect, lease);
   const won = await tx.change(
     `update request set stateid = ${STATE_IDS.pending}, laststateid = ?
      where id = ? and stateid = ? and laststateid = ? and ${held.sql}`,
-    [STATE_IDS[state], requestId, STATE_IDS[state], STATE_IDS[lastState], ...held.bindings],
+    [STATE_IDS[state], requestId, STATE_IDS[state], STATE_IDS[wanted.lastState], ...held.bindings],
   );
   if (won === 0) {
     await assertLease(tx, lease);
-    return false;
+    return null;
   }
+  const lastState = await trueLastState(tx, wanted);
   await tx.change(
     `insert into provisiond_job (requestid, stateid, laststateid, loadid, token, claimed, attempts)
      values (?, ?, ?, ?, ?, ${now}, 1)
      ${overwrite(['requestid'], ['stateid', 'laststateid', 'loadid', 'token', 'claimed', 'attempts'])}`,
     [requestId, STATE_IDS[state], STATE_IDS[lastState], loadId, lease.token],
   );
-  await beginStory(tx, requestId, state);
-  return true;
+  const claim = { ...wanted, lastState };
+  await beginStory(tx, claim);
+  return claim;
 }
 
-/** What vcld's main loop does when it hands a request to a child: `exited` goes, `begin` comes, `lastcheck` is now. */
-async function beginStory(tx: Queryable, requestId: number, state: WorkableState): Promise<void> {
+/**
+ * The front end may write the very state that we have in hand over `pending`: its last state is then the one that we
+ * took it up in, and the one before is in our note.
+ */
+async function trueLastState(tx: Queryable, { requestId, state, lastState }: Claim): Promise<StateName> {
+  if (state !== lastState) return lastState;
+  const note = 'select laststateid from provisiond_job where requestid = ? and stateid = ?';
+  const job = await tx.one<{ laststateid: number }>(note, [requestId, STATE_IDS[state]]);
+  return (job && stateName(job.laststateid)) ?? lastState;
+}
+
+/** What vcld's main loop does when it hands a reservation to a child: `exited` goes, `begin` comes, `lastcheck` is now. */
+export async function beginStory(tx: Queryable, claim: Claim): Promise<void> {
   const { now } = tx.dialect;
+  const { requestId, state } = claim;
   const idOf = (name: string) => `(select id from computerloadstate where loadstatename = '${name}')`;
-  await tx.change(
-    `delete from computerloadlog where loadstateid = ${idOf('exited')}
-       and reservationid in (select id from reservation where requestid = ?)`,
-    [requestId],
-  );
+  // Who takes the request up begins a new round of the whole cluster: what was told in the last one counts no more.
+  if (claim.isMember !== true) await forgetSignals(tx, requestId);
   await tx.change(
     `insert into computerloadlog (reservationid, computerid, loadstateid, timestamp, additionalinfo)
-     select id, computerid, ${idOf('begin')}, ${now}, ? from reservation where requestid = ? order by id`,
-    [`beginning to process, state is ${state}`, requestId],
+     select id, computerid, ${idOf('begin')}, ${now}, ? from reservation
+     where requestid = ? and managementnodeid = ? order by id`,
+    [`beginning to process, state is ${state}`, requestId, claim.lease.managementNodeId],
   );
-  await tx.change(`update reservation set lastcheck = ${now} where requestid = ?`, [requestId]);
+  await tx.change(`update reservation set lastcheck = ${now} where requestid = ? and managementnodeid = ?`, [
+    requestId,
+    claim.lease.managementNodeId,
+  ]);
+}
+
+/** What the reservations of a cluster tell each other. */
+const SIGNALS = ['begin', 'failed', 'nodeready', 'postreserve', 'connected', 'noinitialconnection'];
+
+async function forgetSignals(tx: Queryable, requestId: number): Promise<void> {
+  const named = SIGNALS.map((name) => `'${name}'`).join(', ');
+  const reservations = '(select id from reservation where requestid = ?)';
+  await tx.change(
+    `delete from computerloadlog where reservationid in ${reservations}
+       and (loadstateid = (select id from computerloadstate where loadstatename = 'exited')
+         or (loadstateid in (select id from computerloadstate where loadstatename in (${named}))
+           and (select count(*) from reservation where requestid = ?) > 1))`,
+    [requestId, requestId],
+  );
 }
 
 interface OrphanRow {

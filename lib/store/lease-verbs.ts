@@ -56,6 +56,7 @@ interface NodeRow {
   publicSubnetMask: string | null;
   publicDefaultGateway: string | null;
   publicDNSserver: string | null;
+  NOT_STANDALONE: string | null;
 }
 
 export function toManagementNode(row: NodeRow): ManagementNodeFacts {
@@ -68,12 +69,16 @@ export function toManagementNode(row: NodeRow): ManagementNodeFacts {
     publicNetmask: row.publicSubnetMask || null,
     publicGateway: row.publicDefaultGateway || null,
     publicDnsServers: splitList(row.publicDNSserver),
+    federatedAffiliations: splitList(row.NOT_STANDALONE),
   };
 }
 
 const splitList = (list: string | null): string[] => (list ?? '').split(/[\s,]+/).filter((item) => item !== '');
 
-type LeaseVerbs = Pick<Store, 'managementNode' | 'checkIn' | 'acquireLease' | 'renewLease' | 'releaseLease'>;
+type LeaseVerbs = Pick<
+  Store,
+  'managementNode' | 'checkIn' | 'acquireLease' | 'leaseHolder' | 'renewLease' | 'releaseLease'
+>;
 
 export function leaseVerbs(db: Database): LeaseVerbs {
   return {
@@ -83,7 +88,11 @@ export function leaseVerbs(db: Database): LeaseVerbs {
       const update = `update managementnode set lastcheckin = ${db.dialect.now} where id = ? and ${sql}`;
       if ((await db.change(update, [lease.managementNodeId, ...bindings])) === 0) await assertLease(db, lease);
     },
-    acquireLease: (managementNodeId, holder, seconds) => acquireLease(db, managementNodeId, holder, seconds),
+    acquireLease: (...wanted) => acquireLease(db, ...wanted),
+    leaseHolder: async (managementNodeId) => {
+      const alive = `select holder from provisiond_lease where managementnodeid = ? and expires > ${db.dialect.clock}`;
+      return (await db.one<{ holder: string }>(alive, [managementNodeId]))?.holder ?? null;
+    },
     renewLease: async (lease, seconds) => {
       const update = `update provisiond_lease set expires = ${db.dialect.clock} + ? where managementnodeid = ? and token = ?`;
       if ((await db.change(update, [seconds, lease.managementNodeId, lease.token])) === 0) await assertLease(db, lease);
@@ -104,7 +113,13 @@ async function findManagementNode(db: Database, hostname: string): Promise<Manag
 }
 
 /** The same holder asking again (a restart) gets a new token as well: its former self is fenced off. */
-async function acquireLease(db: Database, nodeId: number, holder: string, seconds: number): Promise<Lease | null> {
+async function acquireLease(
+  db: Database,
+  nodeId: number,
+  holder: string,
+  seconds: number,
+  dead = holder,
+): Promise<Lease | null> {
   const { clock, keep } = db.dialect;
   return db.transaction(async (tx) => {
     await tx.change(
@@ -113,8 +128,8 @@ async function acquireLease(db: Database, nodeId: number, holder: string, second
     );
     const taken = await tx.change(
       `update provisiond_lease set holder = ?, token = token + 1, expires = ${clock} + ?
-       where managementnodeid = ? and (expires <= ${clock} or holder = ?)`,
-      [holder, seconds, nodeId, holder],
+       where managementnodeid = ? and (expires <= ${clock} or holder in (?, ?))`,
+      [holder, seconds, nodeId, holder, dead],
     );
     if (taken === 0) return null;
     const row = await tx.one<{ token: number }>('select token from provisiond_lease where managementnodeid = ?', [

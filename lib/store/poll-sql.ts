@@ -2,7 +2,7 @@
  * What may be due: first ids, asked so that the database walks VCL's own indexes (request.stateid, start, end) and
  * hardly more rows than are due; then the rows of these. The exact timing rules follow in `lib/model/timings.ts`.
  */
-import { STATE_IDS, type StateName } from '../model/states';
+import { SHARED_STATES, STATE_IDS, type StateName } from '../model/states';
 import { REMOVED_AT_ONCE } from '../model/timings';
 import type { Dialect } from './dialect';
 
@@ -31,6 +31,8 @@ const AT_ONCE = stateIds(
   'makeproduction',
 );
 
+const JOINED = stateIds(...SHARED_STATES);
+
 const AT_REST = stateIds('complete', 'failed');
 /** Of requests at rest: those whose row nobody waits to see. */
 const REMOVABLE = stateIds(...REMOVED_AT_ONCE);
@@ -45,7 +47,10 @@ const setting = (pick: 'min' | 'max', pattern: string, otherwise: number): strin
 /** The front end's newest rows: a touch is seen at the next poll, long before so many others came. */
 const RECENT_CHANGES = 1000;
 
-/** Ids of what may be due on any node. */
+/**
+ * Ids of what may be due on any node; with `joinable` = 1 those that another node has in hand and in which the node of
+ * the only binding has reservations, not the first, that did not tell `exited` yet.
+ */
 export function candidatesSql({ now, addSeconds }: Dialect): string {
   const checkedBefore = addSeconds(now, `-${setting('min', '%inuse!_check%', 300)}`);
   const endsBefore = addSeconds(
@@ -53,22 +58,30 @@ export function candidatesSql({ now, addSeconds }: Dialect): string {
     `(${setting('max', 'general!_end!_notice!_first%', 600)} + ${BEFORE_NOTICE_SECONDS})`,
   );
   return `
-    select id from request where stateid in (${WAIT_FOR_START}) and start <= ${addSeconds(now, String(PRELOAD_SECONDS))}
-    union select id from request where stateid in (${IN_USE}) and \`end\` <= ${endsBefore}
-    union select q.id from request q where q.stateid in (${IN_USE})
+    select id, 0 as joinable from request
+      where stateid in (${WAIT_FOR_START}) and start <= ${addSeconds(now, String(PRELOAD_SECONDS))}
+    union select id, 0 from request where stateid in (${IN_USE}) and \`end\` <= ${endsBefore}
+    union select q.id, 0 from request q where q.stateid in (${IN_USE})
       and (select ${OLDEST_CHECK} from reservation r where r.requestid = q.id) <= ${checkedBefore}
-    union select id from request where stateid in (${IN_USE}) and logid in (select c.logid from changelog c
+    union select id, 0 from request where stateid in (${IN_USE}) and logid in (select c.logid from changelog c
       where c.id > (select max(id) from changelog) - ${RECENT_CHANGES} and c.remoteIP is not null
         and c.timestamp >= ${checkedBefore})
-    union select id from request where stateid in (${AT_REST}) and \`end\` < ${now}
-    union select id from request where stateid in (${AT_REST}) and laststateid in (${REMOVABLE})
-    union select id from request where stateid in (${AT_ONCE})`;
+    union select id, 0 from request where stateid in (${AT_REST}) and \`end\` < ${now}
+    union select id, 0 from request where stateid in (${AT_REST}) and laststateid in (${REMOVABLE})
+    union select id, 0 from request where stateid in (${AT_ONCE})
+    union select q.id, 1 from request q join reservation r on r.requestid = q.id and r.managementnodeid = ?
+      where q.stateid = ${STATE_IDS.pending} and q.laststateid in (${JOINED})
+        and not exists (select 1 from computerloadlog l where l.reservationid = r.id
+          and l.loadstateid = (select id from computerloadstate where loadstatename = 'exited'))
+        and r.managementnodeid <> (select parent.managementnodeid from reservation parent
+          where parent.id = (select min(first.id) from reservation first where first.requestid = q.id))`;
 }
 
 /** The present rows of requests, with all that the timing rules ask; `mine`: of the given management node. */
 export function requestRowsSql({ now, secondsBetween }: Dialect, count: number): string {
   return `
-    select q.id, q.stateid, q.laststateid, q.preload, parent.remoteIP,
+    select q.id, q.stateid, q.laststateid, q.preload, q.checkuser, parent.remoteIP,
+      (select a.name from user u join affiliation a on a.id = u.affiliationid where u.id = q.userid) as affiliation,
       coalesce(parent.managementnodeid = ?, 0) as mine,
       ${secondsBetween(now, 'q.start')} as secondsToStart, ${secondsBetween(now, 'q.`end`')} as secondsToEnd,
       (select ${secondsBetween(OLDEST_CHECK, now)} from reservation r where r.requestid = q.id) as secondsSinceCheck,

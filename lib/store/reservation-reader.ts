@@ -2,6 +2,7 @@
 import { ProvisiondError } from '../errors';
 import type { Reservation } from '../model/reservation';
 import type { Database } from './database';
+import type { Dialect } from './dialect';
 import { connectMethodsSql, chooseConnectMethods, type ConnectMethodRow } from './connect-methods';
 import { toReservation, type ReservationRow } from './reservation-rows';
 import type { Claim, Store } from './store';
@@ -24,12 +25,19 @@ export const HOST_COLUMNS = `h.id as hostComputerId, h.hostname as hostHostname,
     rt.name as repositoryFormat, p.virtualswitch0, p.virtualswitch1, p.eth0generated, p.eth1generated,
     way.transport, way.port as hostPort, way.user as hostUser, way.hostkey as hostKey, way.driver, way.maxloads`;
 
-const RESERVATION_SQL = `
+/** Of a user `u` and its affiliation `a`. */
+export const USER_COLUMNS = 'u.unityid, u.uid, u.email, u.usepublickeys, u.sshpublickeys, a.name as affiliation';
+
+const reservationSql = ({ now, secondsBetween }: Dialect): string => `
   select r.id as reservationId, r.pw, r.remoteIP, r.managementnodeid,
     (select count(*) from reservation sibling where sibling.requestid = r.requestid) as reservationCount,
+    (select min(sibling.id) from reservation sibling where sibling.requestid = r.requestid) as parentId,
+    ${secondsBetween(now, 'q.start')} as secondsToStart,
     q.id as requestId, q.logid, q.forimaging, q.checkuser, q.preload, q.start, q.\`end\`,
+    ${secondsBetween(now, 'q.`end`')} as secondsToEnd,
     i.id as imageId, i.ownerid as imageOwnerId, i.prettyname, i.minram, i.minprocnumber, i.project, i.architecture,
     i.reloadtime, v.id as revisionId, v.revision, v.imagename, v.datecreated,
+    i.deleted as imageDeleted, v.deleted as revisionDeleted,
     meta.checkuser as metaCheckUser, meta.rootaccess, meta.sethostname,
     o.id as osId, o.name as osName, o.type as osType, o.installtype, o.minram as osMinRam, om.perlpackage as osPackage,
     c.id as computerId, c.stateid as computerStateId, c.hostname, c.type as computerType, c.IPaddress,
@@ -38,8 +46,8 @@ const RESERVATION_SQL = `
     coalesce(bootc.parameters, booti.parameters, bootp.parameters) as boot,
     ${HOST_COLUMNS},
     m.id as nodeId, m.hostname as nodeHostname, m.\`keys\` as nodeKeys, m.publicIPconfiguration, m.publicSubnetMask,
-    m.publicDefaultGateway, m.publicDNSserver,
-    u.id as userId, u.unityid, u.uid, u.email, u.usepublickeys, u.sshpublickeys,
+    m.publicDefaultGateway, m.publicDNSserver, m.NOT_STANDALONE,
+    u.id as userId, ${USER_COLUMNS},
     s.id as serverId, s.name as serverName, s.fixedIP, s.fixedMAC, s.admingroupid, s.logingroupid
   from reservation r
   join request q on q.id = r.requestid
@@ -64,12 +72,13 @@ const RESERVATION_SQL = `
   left join provisiond_boot bootp on bootp.kind = 'profile' and bootp.targetid = p.id
   join managementnode m on m.id = r.managementnodeid
   join user u on u.id = q.userid
+  left join affiliation a on a.id = u.affiliationid
   left join serverrequest s on s.requestid = q.id
   where r.requestid = ?
   order by r.id`;
 
 async function readReservations(db: Database, claim: Claim): Promise<Reservation[]> {
-  const rows = await db.rows<ReservationRow>(RESERVATION_SQL, [claim.requestId]);
+  const rows = await db.rows<ReservationRow>(reservationSql(db.dialect), [claim.requestId]);
   const ours = rows.filter((row) => row.managementnodeid === claim.lease.managementNodeId);
   if (ours.length === 0) {
     const message = `request ${claim.requestId} has no complete reservation on this management node`;

@@ -2,20 +2,30 @@
 import { ProvisiondError } from '../errors';
 import { readBootParameters } from './boot-verbs';
 import { shortName } from '../model/names';
-import type { ComputerFacts, ConnectMethod, HostFacts, ImageFacts, Reservation } from '../model/reservation';
+import type {
+  ComputerFacts,
+  ConnectMethod,
+  HostFacts,
+  ImageFacts,
+  Reservation,
+  ServerFacts,
+  UserFacts,
+} from '../model/reservation';
 import { knownState } from './inbox-verbs';
 import { toManagementNode } from './lease-verbs';
 import type { Claim } from './store';
 
 type Maybe<T> = T | null;
 
-/** Columns by the aliases of RESERVATION_SQL. */
+/** Columns by the aliases of reservationSql. */
 export interface ReservationRow {
   reservationId: number;
   pw: Maybe<string>;
   remoteIP: Maybe<string>;
   managementnodeid: number;
   reservationCount: number;
+  parentId: number;
+  secondsToStart: Maybe<number>;
   requestId: number;
   logid: Maybe<number>;
   forimaging: number;
@@ -23,6 +33,7 @@ export interface ReservationRow {
   preload: number;
   start: string;
   end: string;
+  secondsToEnd: Maybe<number>;
   imageId: number;
   imageOwnerId: Maybe<number>;
   prettyname: string;
@@ -35,6 +46,8 @@ export interface ReservationRow {
   revision: number;
   imagename: string;
   datecreated: string;
+  imageDeleted: number;
+  revisionDeleted: Maybe<number>;
   metaCheckUser: Maybe<number>;
   rootaccess: Maybe<number>;
   sethostname: Maybe<number>;
@@ -86,8 +99,10 @@ export interface ReservationRow {
   publicSubnetMask: Maybe<string>;
   publicDefaultGateway: Maybe<string>;
   publicDNSserver: Maybe<string>;
+  NOT_STANDALONE: Maybe<string>;
   userId: number;
   unityid: string;
+  affiliation: Maybe<string>;
   uid: Maybe<number>;
   email: string;
   usepublickeys: number;
@@ -110,18 +125,32 @@ export function toReservation(row: ReservationRow, claim: Claim, connectMethods:
     host: toHost(row),
     managementNode: toManagementNode({ ...row, id: row.nodeId, hostname: row.nodeHostname, keys: row.nodeKeys }),
     boot: row.boot === null ? null : readBootParameters(row.boot),
-    user: {
-      id: row.userId,
-      login: row.unityid.replace(/@.*$/s, ''),
-      uid: row.uid,
-      email: row.email,
-      sshPublicKeys: row.usepublickeys ? splitLines(row.sshpublickeys) : [],
-    },
+    user: toUser({ ...row, id: row.userId }),
     password: row.pw || null,
     remoteIp: row.remoteIP || null,
     connectMethods,
-    server: row.serverId === null ? null : toServer(row, row.serverId),
+    server: row.serverId === null ? null : toServer({ ...row, serverId: row.serverId }),
     reservationCount: row.reservationCount,
+    isParent: row.parentId === row.reservationId,
+  };
+}
+
+/** What of a row concerns a person. */
+export type UserRow = Pick<
+  ReservationRow,
+  'unityid' | 'uid' | 'email' | 'affiliation' | 'usepublickeys' | 'sshpublickeys'
+> & {
+  id: number;
+};
+
+export function toUser(row: UserRow): UserFacts {
+  return {
+    id: row.id,
+    login: row.unityid.replace(/@.*$/s, ''),
+    uid: row.uid,
+    email: row.email,
+    affiliation: row.affiliation ?? '',
+    sshPublicKeys: row.usepublickeys ? splitLines(row.sshpublickeys) : [],
   };
 }
 
@@ -141,8 +170,11 @@ function toRequest(row: ReservationRow, claim: Claim): Reservation['request'] {
     forImaging: row.forimaging === 1,
     checkUser: row.checkuser === 1,
     preload: row.preload === 1,
+    // VCL takes a zero date for "now".
+    secondsToStart: row.secondsToStart ?? 0,
     start: row.start,
     end: row.end,
+    secondsToEnd: row.secondsToEnd ?? 0,
     durationMinutes: Number.isNaN(milliseconds) ? 0 : Math.round(milliseconds / 60_000),
   };
 }
@@ -169,6 +201,7 @@ function toImage(row: ReservationRow): ImageFacts {
     // VCL: hosts of Unix kind are named unless the image says no, Windows only when it says yes.
     setHostname: row.sethostname === null ? row.osType !== 'windows' : row.sethostname === 1,
     revisionCreated: row.datecreated,
+    deleted: row.imageDeleted === 1 || row.revisionDeleted === 1,
     os: {
       id: row.osId,
       name: row.osName,
@@ -257,9 +290,17 @@ export function toHost(row: HostRow): HostFacts | null {
   };
 }
 
-function toServer(row: ReservationRow, id: number): NonNullable<Reservation['server']> {
+/** What of a row concerns a server request. */
+export type ServerRow = Pick<
+  ReservationRow,
+  'serverName' | 'fixedIP' | 'fixedMAC' | 'admingroupid' | 'logingroupid'
+> & {
+  serverId: number;
+};
+
+export function toServer(row: ServerRow): ServerFacts {
   return {
-    id,
+    id: row.serverId,
     name: row.serverName,
     fixedIp: row.fixedIP || null,
     fixedMac: row.fixedMAC || null,

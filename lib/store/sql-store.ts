@@ -1,5 +1,8 @@
 /** The store, put together from its verbs. */
 import { claimVerbs } from './claim-verbs';
+import { clusterVerbs } from './cluster-verbs';
+import { imageVerbs } from './image-verbs';
+import { serverVerbs } from './server-verbs';
 import type { Database } from './database';
 import { finishVerbs } from './finish';
 import { inboxVerbs } from './inbox-verbs';
@@ -20,6 +23,9 @@ export function sqlStore(db: Database): Store {
     ...readerVerbs(db),
     ...storyVerbs(db),
     ...claimVerbs(db),
+    ...clusterVerbs(db),
+    ...serverVerbs(db),
+    ...imageVerbs(db),
     ...finishVerbs(db),
   };
 }

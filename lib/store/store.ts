@@ -7,7 +7,14 @@
  *   LEASE_LOST or CLAIM_LOST when it changed nothing.
  * - Times are compared in SQL with the database's clock.
  */
-import type { Reservation, ManagementNodeFacts, RequestRow } from '../model/reservation';
+import type {
+  FixedAddress,
+  GroupMember,
+  ManagementNodeFacts,
+  RequestRow,
+  Reservation,
+  ServerFacts,
+} from '../model/reservation';
 import type { RequestClock } from '../model/timings';
 import type { ComputerState, LogEnding, RequestState, StateName, WorkableState } from '../model/states';
 
@@ -21,6 +28,8 @@ export interface Lease {
 /** A request that a state handler should look at; the timing rules decide whether it is really due. */
 export interface DueRequest extends RequestClock {
   readonly requestId: number;
+  /** Of the user: its own timings may hold. */
+  readonly affiliation: string;
 }
 
 /** A request in our hands: `pending`, with the state we took it up in as its last state. */
@@ -32,10 +41,14 @@ export interface Claim {
   /** Names this piece of work across restarts: a resumed claim has the same one, a new claim a new one. */
   readonly loadId: string;
   readonly lease: Lease;
+  /** Another management node took the request up, and moves its row; this one works its own reservations of it. */
+  readonly isMember?: true;
 }
 
 export interface PollAnswer {
   readonly due: readonly DueRequest[];
+  /** Requests that another management node has in hand, with reservations of this node that it has not ended yet. */
+  readonly joinable: readonly number[];
   /** The present rows of the requests in hand; one that is missing was deleted by the front end. */
   readonly inHand: ReadonlyMap<number, RequestRow>;
 }
@@ -46,6 +59,10 @@ export interface Transition {
   readonly request: RequestState | 'remove';
   /** Left out: the computer's state stays. Never overwrites `maintenance` or `deleted`, which an admin wrote. */
   readonly computer?: ComputerState;
+  /** By `computer.id`, where the computers of a cluster differ; wins over `computer`. */
+  readonly computers?: ReadonlyMap<number, ComputerState>;
+  /** The attempt to load ahead of the start was made: `request.preload`. */
+  readonly preloaded?: true;
   /** `log.ending`, with `finalend` = now; left out: the log is not closed. */
   readonly ending?: LogEnding;
 }
@@ -79,6 +96,17 @@ export interface Competitor {
   readonly imageRevisionId: number;
 }
 
+/** A reservation of a request as the others see it. */
+export interface Sibling {
+  readonly reservationId: number;
+  readonly managementNodeId: number;
+  readonly publicIp: string;
+  /** The names of its loadlog rows. */
+  readonly told: ReadonlySet<string>;
+  /** The id of its newest loadlog row: it grows while the sibling gets on. */
+  readonly newestLine: number;
+}
+
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
 export interface Store {
@@ -101,8 +129,13 @@ export interface Store {
   managementNode(hostname: string): Promise<ManagementNodeFacts>;
   /** `managementnode.lastcheckin` = now: the front end allocates to nodes that checked in within 5 minutes. */
   checkIn(lease: Lease): Promise<void>;
-  /** @returns null while another holder's lease lives */
-  acquireLease(managementNodeId: number, holder: string, seconds: number): Promise<Lease | null>;
+  /**
+   * @param dead a holder that is known to be dead: its lease is taken before it runs out
+   * @returns null while another holder's lease lives
+   */
+  acquireLease(managementNodeId: number, holder: string, seconds: number, dead?: string): Promise<Lease | null>;
+  /** Whose lease lives; null: nobody's. */
+  leaseHolder(managementNodeId: number): Promise<string | null>;
   /** @throws LEASE_LOST */
   renewLease(lease: Lease, seconds: number): Promise<void>;
   releaseLease(lease: Lease): Promise<void>;
@@ -112,11 +145,13 @@ export interface Store {
   poll(managementNodeId: number, inHand: readonly number[]): Promise<PollAnswer>;
   /** Takes a request up: `pending`, its state kept as last state. @returns null when it is not in that state any more */
   claim(lease: Lease, due: Pick<DueRequest, 'requestId' | 'state' | 'lastState'>): Promise<Claim | null>;
+  /** Takes part in what another node took up. @returns null when it is over already */
+  join(lease: Lease, requestId: number): Promise<Claim | null>;
   /** Every `pending` request of the node as a claim of ours: work that a predecessor left in the middle. */
   adoptOrphans(lease: Lease, except: readonly number[]): Promise<Claim[]>;
   /** The reservations of a claimed request, the parent (lowest id) first, each read once and frozen. */
   readReservations(claim: Claim): Promise<Reservation[]>;
-  /** All rows of `variable` that hold numbers or text; `name|affiliation` wins over `name`. */
+  /** All rows of `variable` that hold numbers or text. */
   variables(): Promise<ReadonlyMap<string, string>>;
   /** Deletes a request that came to rest (complete, failed) and whose time is over. */
   removeAtRest(lease: Lease, requestId: number): Promise<void>;
@@ -129,11 +164,15 @@ export interface Store {
   setComputerState(claim: Claim, computerId: number, state: ComputerState): Promise<void>;
   /** `currentimageid`, `imagerevisionid`; null: VCL's `noimage`. */
   setCurrentImage(claim: Claim, computerId: number, image: { id: number; revisionId: number } | null): Promise<void>;
+  /** `computer.nextimageid`: what the computer is to get when it is free. */
+  setNextImage(claim: Claim, computerId: number, imageId: number): Promise<void>;
+  /** `computer.vmhostid` = null. */
+  unassignComputer(claim: Claim, computerId: number): Promise<void>;
   /** The guest's ssh host key, recorded after a load; null: forget it, another load comes. */
   setGuestKey(claim: Claim, computerId: number, key: string | null): Promise<void>;
   setPublicIp(claim: Claim, reservation: Reservation, publicIp: string): Promise<void>;
-  /** `reservation.pw`, and the owner's row of `reservationaccounts`. */
-  setPassword(claim: Claim, reservation: Reservation, password: string): Promise<void>;
+  /** `reservation.pw`, and the owner's row of `reservationaccounts`; null: a federated account. */
+  setPassword(claim: Claim, reservation: Reservation, password: string | null): Promise<void>;
   /** `log.loaded` = now, the first time only. */
   setLoaded(claim: Claim, reservation: Reservation): Promise<void>;
   setRemoteIp(claim: Claim, reservationId: number, remoteIp: string): Promise<void>;
@@ -147,6 +186,39 @@ export interface Store {
    * Does nothing when one is waiting already. @returns its request id
    */
   insertReload(claim: Claim, reservation: Reservation, image: { id: number; revisionId: number }): Promise<number>;
+
+  /**
+   * The reservation's revision becomes the one that users get; idle computers with another one are to be reloaded.
+   * @returns how many reloads wait now
+   */
+  makeProduction(claim: Claim, reservation: Reservation): Promise<number>;
+
+  // --- clusters
+  /** All reservations of a request, the parent first. */
+  siblings(requestId: number): Promise<Sibling[]>;
+
+  // --- server requests
+  /** As it is now: the front end writes this row after the reservation. */
+  serverFacts(requestId: number): Promise<ServerFacts | null>;
+  /** The members of its groups without the owner. */
+  groupMembers(reservation: Reservation, server: ServerFacts): Promise<GroupMember[]>;
+  /** The rows of `reservationaccounts` but the owner's: exactly these. */
+  setMembers(
+    claim: Claim,
+    reservation: Reservation,
+    members: readonly { readonly userId: number; readonly password: string | null }[],
+  ): Promise<void>;
+  /** @returns null when it has none @throws REQUEST_INVALID */
+  fixedAddress(server: ServerFacts): Promise<FixedAddress | null>;
+  /** The name of another computer with that public address. */
+  addressHolder(computerId: number, ip: string): Promise<string | null>;
+  /** Writes down the computer's own address (`originalIPaddr_…`), once. */
+  keepOriginalAddress(claim: Claim, reservation: Reservation): Promise<void>;
+  /** The computer gets that address back; the variables of the fixed one go. Nothing there is success. */
+  releaseFixedAddress(claim: Claim, reservation: Reservation): Promise<void>;
+  /** What the maker of the request left for the guest. */
+  userData(reservation: Reservation): Promise<string | null>;
+  forgetUserData(claim: Claim, reservation: Reservation): Promise<void>;
 
   /**
    * Ends the claim: story, log, computer, request, in one transaction.

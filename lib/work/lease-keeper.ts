@@ -2,10 +2,10 @@
  * One active daemon a management node: takes the node's lease, keeps it alive, and notices when it is lost.
  * A second daemon waits here as standby and takes over when the first is dead.
  */
-import { hostname } from 'node:os';
 import { findError } from '../errors';
 import type { Log } from '../log';
 import type { Lease, Store } from '../store/store';
+import { isCertainlyDead, ownHolder } from './holder';
 
 const TRY_AGAIN_MS = 2000;
 
@@ -18,16 +18,32 @@ export class LeaseKeeper {
     private readonly log: Log,
   ) {}
 
-  /** Waits until this daemon is the active one of the node. @throws the signal's reason */
+  /** Waits until this daemon is the active one of the node, and for a database that is away. @throws the signal's reason */
   async acquire(managementNodeId: number, signal: AbortSignal): Promise<Lease> {
-    const holder = `${hostname()}:${process.pid}`;
-    for (let standby = false; ;) {
+    const holder = ownHolder();
+    let dead: string | undefined;
+    for (let standby = false, away = false; ;) {
       signal.throwIfAborted();
-      const lease = await this.store.acquireLease(managementNodeId, holder, this.seconds);
+      let lease: Lease | null;
+      try {
+        lease = await this.store.acquireLease(managementNodeId, holder, this.seconds, dead);
+      } catch (error) {
+        if (!findError(error, 'DATABASE_UNAVAILABLE')) throw error;
+        if (!away) this.log.warn('the database could not be asked for the lease; trying again', { error });
+        away = true;
+        await pause(TRY_AGAIN_MS, signal);
+        continue;
+      }
       if (lease) {
         this.renewedAt = performance.now();
         this.log.info('this daemon is active now', { holder, token: lease.token });
         return lease;
+      }
+      // A daemon of this machine that was killed gives its lease to the next at once.
+      const other = await this.store.leaseHolder(managementNodeId);
+      if (other !== null && other !== dead && isCertainlyDead(other)) {
+        dead = other;
+        continue;
       }
       if (!standby) this.log.info('another daemon works for this management node; waiting as standby');
       standby = true;

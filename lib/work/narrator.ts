@@ -2,9 +2,9 @@
  * Writes the story of a reservation: steps become lines of `computerloadlog` (what the front end shows) and of
  * `provisiond_event` (what `provisiond show` prints). Lines are gathered for a moment and written together, in order:
  * a load of twenty steps costs a few statements. The log is the story, not the truth: losing its last lines in a crash
- * loses nothing that a resumed run needs.
+ * loses nothing that a resumed run needs. Lines that a database in an outage does not take are kept until it is back.
  */
-import { describeError, ProvisiondError } from '../errors';
+import { describeError, findError, ProvisiondError } from '../errors';
 import type { Log } from '../log';
 import type { Reservation } from '../model/reservation';
 import type { StepEvent } from '../steps/step';
@@ -12,6 +12,8 @@ import type { Claim, Store, StoryLine } from '../store/store';
 
 /** Pages that show the story ask for it every few seconds at most. */
 const GATHER_MS = 500;
+const TRY_AGAIN_MS = 1000;
+const MOST_KEPT = 500;
 
 export class Narrator {
   private lines: StoryLine[] = [];
@@ -61,18 +63,39 @@ export class Narrator {
     }
   };
 
-  /** Writes what was gathered. Failing to is logged and no more: the work itself goes on. */
+  /** Writes what was gathered. Failing to is logged and no more: the work itself goes on; an outage keeps the lines. */
   async flush(): Promise<void> {
+    await this.tell().catch((error: unknown) =>
+      this.log.warn('could not write the story of the reservation', { error }),
+    );
+  }
+
+  /**
+   * The same for who cannot go on without it. Lines that found the database away are kept for the next time.
+   * @throws DATABASE_UNAVAILABLE; what fails for another reason is logged and given up
+   */
+  async tell(): Promise<void> {
     clearTimeout(this.timer);
     this.timer = undefined;
+    const mine = this.writing.then(() => this.write());
+    this.writing = mine.catch(() => {});
+    await mine;
+  }
+
+  private async write(): Promise<void> {
     const lines = this.lines;
     this.lines = [];
-    if (lines.length > 0) {
-      this.writing = this.writing
-        .then(() => this.store.tell(lines))
-        .catch((error: unknown) => this.log.warn('could not write the story of the reservation', { error }));
+    if (lines.length === 0) return;
+    try {
+      await this.store.tell(lines);
+    } catch (error) {
+      if (findError(error, 'DATABASE_UNAVAILABLE')) {
+        this.lines = [...lines, ...this.lines].slice(0, MOST_KEPT);
+        this.timer ??= setTimeout(() => void this.flush(), TRY_AGAIN_MS).unref();
+        throw error;
+      }
+      this.log.warn('could not write the story of the reservation', { error });
     }
-    await this.writing;
   }
 
   private add(

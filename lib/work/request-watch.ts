@@ -2,8 +2,9 @@
  * The present row of a request in hand, kept fresh by the poller, so that waiting for the user and noticing a deletion
  * cost no query of their own.
  */
-import type { RequestRow } from '../model/reservation';
+import type { RequestRow, Reservation } from '../model/reservation';
 import type { WorkableState } from '../model/states';
+import type { Claim } from '../store/store';
 
 /** Why a job was told to stop: the front end wrote another state over ours, or deleted the row. */
 export class Overtaken {
@@ -26,12 +27,28 @@ export class Interrupted {
 export class RequestWatch {
   private waiters = new Set<() => void>();
 
+  /** What was read with the reservation holds only until the first poll has brought the row itself. */
+  private isFresh = false;
+
   /** @param current the row as it was read when the request was taken up */
   constructor(
     private current: RequestRow,
     private readonly claimed: WorkableState,
     private readonly controller: AbortController,
   ) {}
+
+  /** The row of a request that was taken up this moment. */
+  static of(claim: Pick<Claim, 'requestId' | 'state'>): RequestWatch {
+    const { requestId, state } = claim;
+    const unknown = { secondsToEnd: Infinity, remoteIp: null, checkUser: true };
+    const row: RequestRow = { requestId, state: 'pending', lastState: state, ...unknown };
+    return new RequestWatch(row, state, new AbortController());
+  }
+
+  /** Takes over what was read with the reservation, unless the poller was faster. */
+  begin({ request: { secondsToEnd, checkUser }, remoteIp }: Reservation): void {
+    if (!this.isFresh) this.current = { ...this.current, secondsToEnd, checkUser, remoteIp };
+  }
 
   get row(): RequestRow {
     return this.current;
@@ -47,6 +64,7 @@ export class RequestWatch {
       this.controller.abort(new Overtaken(row));
       return;
     }
+    this.isFresh = true;
     this.current = row;
     for (const wake of [...this.waiters]) wake();
   }
@@ -81,6 +99,16 @@ export class RequestWatch {
       this.waiters.add(look);
       this.signal.addEventListener('abort', stop, { once: true });
     });
+  }
+
+  /**
+   * The row as of a poll that comes after this call: an outage of the database is not an empty answer.
+   * @throws the signal's reason when the job is told to stop
+   */
+  async next(): Promise<RequestRow> {
+    const before = this.current;
+    while ((await this.until((row) => (row === before ? undefined : row), 60_000)) === null);
+    return this.current;
   }
 
   /** A pause that ends early when the job is told to stop. @throws the signal's reason */

@@ -1,24 +1,32 @@
 /**
- * Works claims: builds the job, runs the steps of its state, and writes what follows.
+ * Works claims: builds a job for each reservation of this node, runs the steps of their state, and writes what follows.
+ * How the reservations of a cluster are worked together: README.md.
  *
  * INVARIANTS
- * - One job a request at a time in this daemon.
+ * - One claim a request at a time in this daemon.
  * - A claim ends by exactly one `store.finish`, or by nothing: when the front end overtook it (its row is worked next)
  *   and when the daemon stops or loses its lease (the row stays pending; whoever comes next resumes it).
  * - A database that is away ends nothing: the job waits for it.
  */
+import { setTimeout } from 'node:timers/promises';
 import type { Config } from '../config/config';
-import { asProvisiondError, findError, ProvisiondError } from '../errors';
+import { asProvisiondError, findError } from '../errors';
 import type { Log } from '../log';
-import type { Timings } from '../model/timings';
+import { timingsFrom, type Timings, type Variables } from '../model/timings';
 import type { RequestRow, Reservation } from '../model/reservation';
-import { STATE_HANDLERS } from '../states';
+import { isShared } from '../model/states';
+import { handlerFor } from '../states';
 import type { Job, StateHandler } from '../states/job';
 import { failureTransition } from '../states/outcome';
-import { runSteps, type RunOutcome } from '../steps/step';
 import type { Claim, Store, Transition } from '../store/store';
+import { combineEnds } from './combine-ends';
 import { Narrator } from './narrator';
-import { Interrupted, RequestWatch } from './request-watch';
+import { isOvertaken, runPart, type PartEnd } from './part';
+import { Interrupted, Overtaken, RequestWatch } from './request-watch';
+import { Siblings, waitForOtherNodes, type SharedFate } from './siblings';
+
+/** Jobs get so long to come to a step border; systemd and people lose patience a little later. */
+const STOP_GRACE_MS = 7000;
 
 /** What only the composition root can make of a reservation: the ways to its host and guest. */
 export type JobMaker = (parts: JobParts) => Job;
@@ -28,7 +36,9 @@ export interface JobParts {
   readonly reservation: Reservation;
   readonly watch: RequestWatch;
   readonly narrator: Narrator;
+  readonly siblings: Siblings;
   readonly timings: Timings;
+  readonly variables: Variables;
   readonly log: Log;
   readonly whenEnded: (requestId: number) => Promise<void>;
   /** Called with what must be given back when the job ends. */
@@ -38,6 +48,15 @@ export interface JobParts {
 interface RunningJob {
   readonly watch: RequestWatch;
   readonly ended: Promise<void>;
+}
+
+/** One claim in hand. */
+interface Work {
+  readonly claim: Claim;
+  readonly watch: RequestWatch;
+  readonly variables: Variables;
+  readonly log: Log;
+  readonly narrators: Narrator[];
 }
 
 export class Worker {
@@ -61,15 +80,11 @@ export class Worker {
   }
 
   /** Begins to work a claim. Does not wait for its end. */
-  start(claim: Claim, timings: Timings): void {
+  start(claim: Claim, variables: Variables): void {
+    if (this.jobs.has(claim.requestId)) return;
     const log = this.log.child({ request: claim.requestId });
-    const controller = new AbortController();
-    const watch = new RequestWatch(
-      { requestId: claim.requestId, state: 'pending', lastState: claim.state, secondsToEnd: Infinity, remoteIp: null },
-      claim.state,
-      controller,
-    );
-    const ended = this.work(claim, watch, timings, log)
+    const watch = RequestWatch.of(claim);
+    const ended = this.work({ claim, watch, variables, log, narrators: [] })
       .catch((error: unknown) => log.error(`request in state '${claim.state}' could not be worked`, { error }))
       .finally(() => {
         this.jobs.delete(claim.requestId);
@@ -89,107 +104,105 @@ export class Worker {
     await Promise.all([...this.jobs.values()].map(({ ended }) => ended));
   }
 
-  private async work(claim: Claim, watch: RequestWatch, timings: Timings, log: Log): Promise<void> {
-    const reservations = await this.persistently(watch, () => this.store.readReservations(claim));
-    const [reservation] = reservations;
-    if (!reservation) {
-      log.info('the request has no reservation on this node any more');
-      return;
+  /**
+   * The same because the process ends: a command that hangs is not waited for. Its job is resumed by whoever comes
+   * next, as after a crash.
+   */
+  async stopForGood(reason: string): Promise<void> {
+    const grace = new AbortController();
+    const patience = setTimeout(STOP_GRACE_MS, undefined, { signal: grace.signal }).catch(() => {});
+    await Promise.race([this.stop(reason), patience]);
+    grace.abort();
+    if (this.jobs.size > 0) this.log.warn('stopping in the middle of a step', { requests: this.inHand });
+  }
+
+  private async work(work: Work): Promise<void> {
+    const { claim, watch, log } = work;
+    for (;;) {
+      const reservations = await this.read(work);
+      const [first] = reservations;
+      if (!first) return;
+      watch.begin(first);
+      const handler = handlerFor(first);
+      log.info(`working on '${claim.state}'`, { computer: first.computer.shortName, lastState: claim.lastState });
+      const ends = await this.runParts(work, handler, reservations);
+      if (!ends.some(({ kind }) => kind === 'again')) return this.conclude(work, reservations, ends);
+      log.info('the front end completed the rows of the request; it is read again');
     }
-    const handler = STATE_HANDLERS[claim.state];
-    const narrator = new Narrator(this.store, claim, reservation, log);
-    const releases: (() => void)[] = [];
-    log.info(`working on '${claim.state}'`, { computer: reservation.computer.shortName, lastState: claim.lastState });
+  }
+
+  /** @returns nothing when the rows cannot be used: nobody's work would ever end such a request, so it ends here */
+  private async read({ claim, watch, log }: Work): Promise<Reservation[]> {
     try {
-      const job = this.makeJob({
-        claim,
-        reservation,
-        watch,
-        narrator,
-        timings,
-        log,
-        whenEnded: async (requestId) => this.jobs.get(requestId)?.ended,
-        onEnd: (release) => releases.push(release),
-      });
-      const outcome = await this.run(handler, job);
-      await this.conclude(handler, job, outcome, reservations);
-    } finally {
-      for (const release of releases) release();
-      await narrator.flush();
+      return await this.persistently(watch, () => this.store.readReservations(claim));
+    } catch (thrown) {
+      const error = asProvisiondError(thrown, `reading request ${claim.requestId}`);
+      if (watch.signal.aborted || isOvertaken(error)) throw error;
+      log.error('the rows of the request cannot be used', { error });
+      const transition = failureTransition({ state: claim.state, error, leftovers: [], secondsToEnd: 0 });
+      await this.persistently(watch, () => this.store.finish(claim, [], transition));
+      return [];
     }
   }
 
-  /** Runs the steps, again from the top while what failed may well succeed a little later. */
-  private async run(handler: StateHandler, job: Job): Promise<RunOutcome<Transition>> {
-    for (let attempt = 1; ; attempt++) {
-      const again = (error: ProvisiondError) => this.mayRetry(error, attempt);
-      const outcome = await runSteps(handler.steps, job, {
-        signal: job.signal,
-        observe: job.narrator.observe,
-        keepOnFailure: (error) => again(error) || isOvertaken(error),
-      });
-      if (outcome.kind !== 'failed' || !again(outcome.error)) return outcome;
-      const delayMs = this.config.retryDelayMs * 2 ** Math.min(attempt - 1, 5);
-      job.log.warn(`step '${outcome.step}' failed, trying again in ${Math.round(delayMs / 100) / 10} s`, {
-        attempt,
-        error: outcome.error,
-      });
-      try {
-        await job.watch.pause(delayMs);
-      } catch (reason) {
-        return { kind: 'aborted', reason };
-      }
-    }
+  /** All reservations at once, each with a job of its own; a state that only the parent has a part in: that one. */
+  private async runParts(work: Work, handler: StateHandler, reservations: readonly Reservation[]): Promise<PartEnd[]> {
+    const shared: SharedFate = {};
+    const ours = reservations.filter(({ isParent }) => isParent || isShared(handler.state));
+    return Promise.all(
+      ours.map(async (reservation) => {
+        const releases: (() => void)[] = [];
+        const job = this.jobOf(work, reservation, shared, (release) => releases.push(release));
+        try {
+          return await runPart(handler, job, this.config, shared);
+        } finally {
+          for (const release of releases) release();
+          await job.narrator.flush();
+        }
+      }),
+    );
   }
 
-  private mayRetry(error: ProvisiondError, attempt: number): boolean {
-    if (findError(error, 'DATABASE_UNAVAILABLE')) return true;
-    return error.retryable && attempt < this.config.retryAttempts;
+  private jobOf(work: Work, reservation: Reservation, shared: SharedFate, onEnd: JobParts['onEnd']): Job {
+    const { claim, watch, variables } = work;
+    const log =
+      reservation.reservationCount > 1
+        ? work.log.child({ reservation: reservation.id, computer: reservation.computer.shortName })
+        : work.log;
+    const narrator = new Narrator(this.store, claim, reservation, log);
+    work.narrators.push(narrator);
+    return this.makeJob({
+      claim,
+      reservation,
+      watch,
+      narrator,
+      siblings: new Siblings(this.store, reservation, narrator, watch, shared),
+      timings: timingsFrom(variables, reservation.user.affiliation),
+      variables,
+      log,
+      whenEnded: async (requestId) => this.jobs.get(requestId)?.ended,
+      onEnd,
+    });
   }
 
-  private async conclude(
-    handler: StateHandler,
-    job: Job,
-    outcome: RunOutcome<Transition>,
-    reservations: readonly Reservation[],
-  ): Promise<void> {
-    const transition = this.transitionOf(handler, job, outcome);
+  private async conclude(work: Work, reservations: readonly Reservation[], ends: readonly PartEnd[]): Promise<void> {
+    const { claim, watch, log } = work;
+    const transition = combineEnds(ends) ?? abandoned(watch);
     if (transition === null) return;
-    await job.narrator.flush();
-    const written = await this.persistently(job.watch, () => this.store.finish(job.claim, reservations, transition));
-    if (written === 'overtaken') job.log.info('the front end changed the request meanwhile; its state is worked next');
-    else job.log.info(`'${handler.state}' is done`, { ...transition });
-  }
-
-  /** @returns null when nothing is to be written */
-  private transitionOf(handler: StateHandler, job: Job, outcome: RunOutcome<Transition>): Transition | null {
-    switch (outcome.kind) {
-      case 'done':
-        return handler.onSuccess(job);
-      case 'ended':
-        return outcome.ending;
-      case 'aborted':
-        job.log.info(`stopped: ${String(outcome.reason)}`);
-        return null;
-      case 'failed':
-        return this.failed(job, outcome);
-    }
-  }
-
-  private failed(job: Job, { step, error, leftovers }: RunOutcome<Transition> & { kind: 'failed' }): Transition | null {
-    if (isOvertaken(error)) {
-      job.log.info(`stopped in step '${step}'`, { error });
-      return null;
-    }
-    const { state } = job.claim;
-    job.log.error(`step '${step}' failed`, { error, leftovers });
-    job.narrator.note('failed', `${describeForUser(error)}`);
-    if (leftovers.length > 0) {
-      job.log.error('something was left behind', {
-        error: new ProvisiondError('UNDO_INCOMPLETE', leftovers.join('; ')),
-      });
-    }
-    return failureTransition({ state, error, leftovers, secondsToEnd: job.watch.row.secondsToEnd });
+    const untimely = ends.some(({ kind }) => kind === 'ended' || kind === 'stopped');
+    const others = untimely ? 'not needed' : await waitForOtherNodes(this.store, claim, reservations, watch);
+    if (others === 'interrupted') return;
+    if (others === 'silent') log.error('other management nodes did not end their part; it is ended without them');
+    const whole =
+      others === 'failed' && transition.request === 'reserved'
+        ? { ...transition, request: 'failed' as const }
+        : transition;
+    const written = await this.persistently(watch, async () => {
+      for (const narrator of work.narrators) await narrator.tell(); // the user reads there why it failed
+      return this.store.finish(claim, reservations, whole);
+    });
+    if (written === 'overtaken') log.info('the front end changed the request meanwhile; its state is worked next');
+    else log.info(`'${claim.state}' is done`, { ...whole });
   }
 
   /** Repeats what fails only because the database is away, until the job is told to stop. */
@@ -200,18 +213,14 @@ export class Worker {
       } catch (thrown) {
         const error = asProvisiondError(thrown, 'writing to the database');
         if (!findError(error, 'DATABASE_UNAVAILABLE') || watch.signal.reason instanceof Interrupted) throw error;
-        await new Promise((resolve) => setTimeout(resolve, this.config.retryDelayMs));
+        await setTimeout(this.config.retryDelayMs);
       }
     }
   }
 }
 
-/** The row is somebody else's now: not a failure, and nothing is undone. */
-function isOvertaken(error: ProvisiondError): boolean {
-  return findError(error, 'CLAIM_LOST') !== undefined || findError(error, 'LEASE_LOST') !== undefined;
-}
-
-/** The outermost message with its hint: what the front end shows of a failed reservation. */
-function describeForUser(error: ProvisiondError): string {
-  return `${error.message} (${error.code}). ${error.hint}`;
+/** The front end deleted the row in the middle of the work: nobody will come for the computer. */
+function abandoned({ signal }: RequestWatch): Transition | null {
+  const reason: unknown = signal.reason;
+  return reason instanceof Overtaken && reason.row === null ? { request: 'complete' } : null;
 }

@@ -1,21 +1,33 @@
 import { BASICS, CONNECTIONS, FIREWALL, PUBLIC_ADDRESS, SITE_SCRIPTS, TAGS, USERS } from './pieces';
 
-/** The site's script of that stage; a user's data may be on it then. No arguments. */
+/**
+ * The user's data for the site's script of that stage, and that script.
+ * $1 `data`: the input is the user's data; `none`: there is none.
+ */
 export const POST_RESERVE = String.raw`${BASICS}${TAGS}${SITE_SCRIPTS}
+if [ "$1" = data ]; then
+  folder=$HOME/.vclcontrol
+  mkdir -p "$folder" && chmod 700 "$folder" && cat > "$folder/post_reserve_userdata.part" &&
+    mv "$folder/post_reserve_userdata.part" "$folder/post_reserve_userdata" || fail "the user's data could not be written"
+  set_tag vcld_tainted "user data was put on it ($(date))"
+fi
 run_site_scripts post_reserve
 [ -z "$ran" ] || set_tag vcld_tainted "post reserve script was run ($(date))"
 `;
 
 /**
  * Is somebody there? Asked again and again, so it is all one look at the kernel's tables.
- * $1 MAC of the public interface, $2 private address, $3 the address that the user announced, then TCP ports.
+ * $1 MAC of the public interface, $2 private address, $3 the address that the user announced, $4 a word list of addresses
+ * that are no user's, then TCP ports.
  * → @@remote_address, when somebody is
  */
 export const IS_USER_CONNECTED = String.raw`${BASICS}${PUBLIC_ADDRESS}${USERS}${CONNECTIONS}
-announced=$3
+announced=$3 ignored=" $4 "
 find_public "$1" "$2" 0
-shift 3
-connected=$(established "$public" "$@")
+shift 4
+connected=$(established "$public" "$@" | while read -r address; do
+  case $ignored in *" $address "*) ;; *) echo "$address" ;; esac
+done)
 [ -n "$connected" ] || exit 0
 if echo "$connected" | grep -qxF -e "$announced"; then echo "@@remote_address $announced"; exit 0; fi
 # From another address: a connection alone may be a port scan, so one of the accounts must run something.

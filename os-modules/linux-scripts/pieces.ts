@@ -120,7 +120,8 @@ write_sudoers() {
 
 /**
  * `set_ports FROM PORT/PROTOCOL…`: where a firewall is active, exactly these ports are open, to FROM (an address or
- * `any`); no ports: what we opened is closed. A guest that filters nothing is left alone.
+ * `any`); no ports: what we opened is closed. `let_in ADDRESS…`: these may reach everything, until the next load. A guest
+ * that filters nothing is left alone.
  */
 export const FIREWALL = String.raw`
 opened=/var/lib/vcl-open-ports
@@ -134,6 +135,16 @@ set_ports() {
   elif have iptables && iptables -S INPUT 2> /dev/null | grep -q -v -e '^-P INPUT ACCEPT' -e vcl-reservation; then
     iptables_chain "$@"
   fi
+}
+let_in() {
+  for peer in "$@"; do
+    if have ufw && ufw status 2> /dev/null | grep -q '^Status: active'; then ufw allow from "$peer"
+    elif have firewall-cmd && firewall-cmd --state > /dev/null 2>&1; then
+      firewall-cmd --add-rich-rule="rule family=ipv4 source address=$peer accept"
+    elif have iptables && iptables -S INPUT 2> /dev/null | grep -q -v -e '^-P INPUT ACCEPT' -e vcl-reservation; then
+      iptables -w -C INPUT -s "$peer" -j ACCEPT 2> /dev/null || iptables -w -I INPUT -s "$peer" -j ACCEPT
+    fi > /dev/null 2>&1 < /dev/null
+  done
 }
 open_ports() {
   rule=$1

@@ -3,7 +3,8 @@ import { BASICS, PUBLIC_ADDRESS, REMOVE_USERS, SUDOERS, USERS } from './pieces';
 /**
  * Makes the accounts, and removes those of earlier reservations.
  * $1 MAC of the public interface, $2 private address, $3 seconds to wait for a public address;
- * input: for each account the lines login, uid, `root` or `user`, password, number of keys, and the keys.
+ * input: for each account the lines login, uid, `root` or `user`, `set` or `keep` (a password that is there already),
+ * password, number of keys, and the keys.
  * → @@public_address
  */
 export const RESERVE = String.raw`${BASICS}${PUBLIC_ADDRESS}${USERS}${REMOVE_USERS}${SUDOERS}
@@ -44,12 +45,14 @@ make_group
 wanted=' ' roots=
 had=$(own_users)
 while IFS= read -r login; do
-  IFS= read -r uid && IFS= read -r role && IFS= read -r password && IFS= read -r keys || fail "the list of accounts was cut off"
+  IFS= read -r uid && IFS= read -r role && IFS= read -r how && IFS= read -r password && IFS= read -r keys || fail "the list of accounts was cut off"
   wanted="$wanted$login "
   [ "$role" != root ] || roots="$roots $login"
-  if [ -z "$(field "$login" 1)" ]; then make_user
-  else echo "$had" | grep -qxF -e "$login" || join_group "$login"; fi
-  [ -z "$password" ] || printf '%s:%s\n' "$login" "$password" | chpasswd || fail "the password of $login could not be set"
+  if [ -z "$(field "$login" 1)" ]; then make_user; how=set
+  elif ! echo "$had" | grep -qxF -e "$login"; then
+    added_users | grep -qwF -e "$login" || { join_group "$login"; how=set; }
+  fi
+  [ -z "$password" ] || [ "$how" = keep ] || printf '%s:%s\n' "$login" "$password" | chpasswd || fail "the password of $login could not be set"
   [ "$keys" -eq 0 ] || next_lines "$keys" | add_keys "$login" || exit 1
 done
 for login in $had; do case $wanted in *" $login "*) ;; *) remove_user "$login" ;; esac; done

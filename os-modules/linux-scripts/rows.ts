@@ -1,6 +1,8 @@
 /** What database rows become before a script sees it. A web page wrote them: what is odd is refused, not repaired. */
-import type { GuestAccount, OsContext } from '../../lib/plugins/api';
+import { isIPv4 } from 'node:net';
+import type { ClusterMember, GuestAccount, OsContext, OsModule } from '../../lib/plugins/api';
 
+type FixedAddress = Parameters<NonNullable<OsModule['setFixedAddress']>>[0]['address'];
 type ConnectMethod = OsContext['reservation']['connectMethods'][number];
 
 /** Names that every useradd takes and no shell, sudoers or sshd_config reads as anything else. */
@@ -25,10 +27,10 @@ export function plainText(text: string): string {
   return text.replace(/\p{Cc}/gu, ' ');
 }
 
-/** The lines of `reserve`: login, uid, role, password, number of keys, keys. @throws REQUEST_INVALID */
+/** The lines of `reserve`: login, uid, role, `set` or `keep`, password, number of keys, keys. @throws REQUEST_INVALID */
 export function accountLines(accounts: readonly GuestAccount[]): string {
   return accounts
-    .flatMap(({ login, uid, root, password, sshPublicKeys }) => {
+    .flatMap(({ login, uid, root, password, keepsPassword, sshPublicKeys }) => {
       if (!LOGIN.test(login)) {
         throw invalid(
           `'${plainText(login)}' cannot be an account: letters, digits, dot, hyphen, underscore, 32 at most`,
@@ -39,7 +41,8 @@ export function accountLines(accounts: readonly GuestAccount[]): string {
         throw invalid(`the password of ${login} has a control character in it`);
       }
       const keys = sshPublicKeys.map(plainText).filter((key) => key.trim() !== '');
-      return [login, uid ?? '', root ? 'root' : 'user', password ?? '', keys.length, ...keys];
+      const how = keepsPassword ? 'keep' : 'set';
+      return [login, uid ?? '', root ? 'root' : 'user', how, password ?? '', keys.length, ...keys];
     })
     .map((line) => `${line}\n`)
     .join('');
@@ -69,12 +72,35 @@ export function tcpPorts(methods: readonly ConnectMethod[]): number[] {
 }
 
 /** The MAC of the public interface, where the database knows it; empty: the guest finds the interface itself. */
-export function publicMac({ reservation: { host, computer } }: OsContext): string {
-  const known = host?.profile.generatePublicMac ? null : computer.publicMac;
+export function publicMac({ reservation: { host, computer, server } }: OsContext): string {
+  const known = server?.fixedMac ?? (host?.profile.generatePublicMac ? null : computer.publicMac);
   return known !== null && /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(known) ? known.toLowerCase() : '';
 }
 
 /** The user's address as the front end wrote it; null when it wrote none that firewall rules can hold. */
 export function userAddress(remoteIp: string | null): string | null {
   return remoteIp !== null && /^\d{1,3}(\.\d{1,3}){3}$/.test(remoteIp) ? remoteIp : null;
+}
+
+/** Address, bits of its netmask, router, name servers. @throws REQUEST_INVALID */
+export function addressArguments({ ip, netmask, router, dnsServers }: FixedAddress): (string | number)[] {
+  for (const address of [ip, ...(router === null ? [] : [router]), ...dnsServers]) {
+    if (!isIPv4(address)) throw invalid(`'${plainText(address)}' is no IPv4 address`);
+  }
+  return [ip, maskBits(netmask ?? ''), router ?? '', ...dnsServers];
+}
+
+/** `255.255.255.0` or `24`. @throws REQUEST_INVALID */
+function maskBits(netmask: string): number {
+  if (/^\d{1,2}$/.test(netmask) && Number(netmask) <= 32) return Number(netmask);
+  const octets = isIPv4(netmask) ? netmask.split('.').map(Number) : [];
+  const bits = octets.map((octet) => octet.toString(2).padStart(8, '0')).join('');
+  if (!/^1+0*$/.test(bits))
+    throw invalid(`a fixed address needs a netmask such as 255.255.255.0, not '${plainText(netmask)}'`);
+  return bits.indexOf('0') === -1 ? 32 : bits.indexOf('0');
+}
+
+/** `parent= ADDRESS`, `child= ADDRESS`. */
+export function memberLines(members: readonly ClusterMember[]): string {
+  return members.map(({ address, isParent }) => `${isParent ? 'parent' : 'child'}= ${plainText(address)}\n`).join('');
 }

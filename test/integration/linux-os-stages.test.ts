@@ -156,7 +156,7 @@ const bob: GuestAccount = { login: 'bob.b', uid: null, password: 'other', sshPub
   }, 20_000);
 
   it('sees who is connected, and from where, but is not taken in by a port scan', async () => {
-    const connected = () => stages.isUserConnected({ ...context(), remoteIp: USER });
+    const connected = () => stages.isUserConnected({ ...context(), remoteIp: USER, ignoredAddresses: [] });
     expect(await connected()).toBeNull();
     const scan = guest.run(['bash', '-c', 'exec 3<>/dev/tcp/10.99.1.2/22; sleep 1']);
     await eventually(
@@ -192,7 +192,7 @@ const bob: GuestAccount = { login: 'bob.b', uid: null, password: 'other', sshPub
     await reserve(alice, { ...bob, login: 'carol' });
     await stages.grantAccess({ ...context(), remoteIp: USER });
     await guest.ask('echo "#!/bin/sh" > /usr/local/vcl/vcl_post_reserve');
-    await stages.postReserve(context());
+    await stages.postReserve({ ...context(), userData: null });
     expect(await stages.status(context())).toMatchObject({ tainted: true });
     const sanitize = () => stages.sanitize({ ...context(), accounts: [alice] });
     await expect(sanitize()).rejects.toThrow(/a user was on it: post reserve script was run/);

@@ -152,7 +152,8 @@ export class FakeGuests implements GuestConnector {
     const known = this.#sessions.get(address);
     if (known && known.hostKey === hostKey && known.isAlive()) return known;
     const disk = this.#diskOf(domain);
-    if (!existsSync(disk)) this.#install(disk);
+    if (!existsSync(disk)) this.#install(disk, address);
+    writeFileSync(path.join(disk, 'boot-id'), `${domain.uuid}-${domain.boots}\n`);
     const session = new FakeSession(this.#host, target, domain, disk, hostKey, () => this.#behaviour(name));
     this.#sessions.set(address, session);
     return session;
@@ -170,10 +171,13 @@ export class FakeGuests implements GuestConnector {
   }
 
   /** What the image holds beside this machine's own files. */
-  #install(disk: string): void {
-    mkdirSync(path.join(disk, 'etc'), { recursive: true });
+  #install(disk: string, address: string): void {
+    mkdirSync(path.join(disk, 'etc', 'sudoers.d'), { recursive: true });
     writeFileSync(path.join(disk, 'etc', 'hostname'), 'localhost\n');
     writeFileSync(path.join(disk, 'etc', 'hosts'), '127.0.0.1 localhost\n');
+    const publicAddress = address.replace(/\.\d+\.(\d+)$/, '.122.$1');
+    const links = `lo 127.0.0.1\neth0 ${address}\neth1 ${publicAddress}\n`;
+    writeFileSync(path.join(disk, 'etc', 'addresses'), links);
   }
 }
 

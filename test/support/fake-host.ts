@@ -162,7 +162,7 @@ export class FakeHost implements ClosableHost {
   // ------------------------------------------------------------------------------------------- what is in the world
 
   domains(): FakeDomain[] {
-    return readdirSync(this.path('domains')).map((name) => this.#readDomain(name));
+    return readdirSync(this.path('domains')).flatMap((name) => this.#readDomain(name) ?? []);
   }
 
   domain(name: string): FakeDomain | undefined {
@@ -260,9 +260,12 @@ export class FakeHost implements ClosableHost {
 
   // ------------------------------------------------------------------------------------------------------------------
 
-  #readDomain(name: string): FakeDomain {
+  /** Nothing for one that is being made or removed at this moment. */
+  #readDomain(name: string): FakeDomain | undefined {
     const folder = path.join('domains', name);
     const has = (file: string) => existsSync(this.path(folder, file));
+    const xml = this.#lines(folder, has('config.xml') ? 'config.xml' : 'live.xml').join('\n');
+    if (xml === '') return undefined;
     const facts = this.#lines(folder, 'facts').map((line) => line.split('|'));
     const nics = facts.filter(([kind]) => kind === 'nic');
     return {
@@ -277,7 +280,7 @@ export class FakeHost implements ClosableHost {
       macs: nics.map((nic) => nic[4] ?? ''),
       networks: nics.map((nic) => nic[2] ?? ''),
       snapshots: has('snapshots') ? readdirSync(this.path(folder, 'snapshots')) : [],
-      xml: readFileSync(this.path(folder, has('config.xml') ? 'config.xml' : 'live.xml'), 'utf8'),
+      xml,
     };
   }
 
@@ -301,6 +304,11 @@ export class FakeHost implements ClosableHost {
 
   #lines(...parts: string[]): string[] {
     const file = this.path(...parts);
-    return existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : [];
+    try {
+      return readFileSync(file, 'utf8').split('\n').filter(Boolean);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
   }
 }

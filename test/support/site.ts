@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, mkdirSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import knex, { type Knex } from 'knex';
@@ -26,6 +26,8 @@ export interface SiteOptions {
   readonly settings?: Partial<Config>;
   readonly host?: Partial<NewHost>;
   readonly computers?: readonly Partial<NewComputer>[];
+  /** The server to make a MariaDB database on; default: the lab's. */
+  readonly mysqlUrl?: string;
   /** File to register as the image; default: the lab's guest. */
   readonly imageFile?: string;
   /** Default: the lab's own. */
@@ -65,7 +67,7 @@ export class Site {
     chmodSync(folder, 0o711); // qemu's own user reaches the disks
     const vmHost = (options.vmHost ?? ownVmHost)(lab);
     const hostFolder = vmHost.folderFor(folder);
-    const database = await makeDatabase(options.dialect ?? 'sqlite', folder, lab);
+    const database = await makeDatabase(options.dialect ?? 'sqlite', folder, options.mysqlUrl ?? lab.mysqlUrl);
     const config = makeConfig(folder, database, { xmlDirectory: path.join(hostFolder, 'xml'), ...options.settings });
     const { store, frontEnd } = openStore({ database: config.database });
     await store.migrate();
@@ -114,11 +116,15 @@ export class Site {
   }
 
   /** The daemon as operators run it: a process of its own. */
-  async startDaemon(settings: Partial<Config> = {}): Promise<void> {
+  async startDaemon(settings: Partial<Config> = {}, env: Record<string, string> = {}): Promise<void> {
     const file = path.join(this.folder, 'provisiond.yaml');
     writeFileSync(file, JSON.stringify({ ...this.config, ...settings }), { mode: 0o600 }); // JSON is YAML
     const log = openSync(this.logFile, 'a');
-    this.daemon = spawn(process.execPath, [PROGRAM, 'run', '--config', file], { stdio: ['ignore', log, log] });
+    this.daemon = spawn(process.execPath, [PROGRAM, 'run', '--config', file], {
+      stdio: ['ignore', log, log],
+      env: { ...process.env, ...env },
+    });
+    closeSync(log);
   }
 
   /** SIGTERM, as systemd stops it. */
@@ -146,6 +152,29 @@ export class Site {
     await this.removeDhcpEntries();
     await this.database.destroy();
     await this.store.close();
+  }
+
+  /** A further host, or a change of one. */
+  async putHost(name: string, more: Partial<NewHost>, managementNodeId: number): Promise<void> {
+    await this.frontEnd.putHost(labHost(this.vmHost, this.hostFolder, { name, ...more }), managementNodeId);
+  }
+
+  /** Gives a computer another host. */
+  async putComputer(name: string, host: string, managementNodeId: number): Promise<void> {
+    await this.frontEnd.putComputer(labComputer(this.vmHost, Number(name.slice(2)) - 1, { host }), managementNodeId);
+  }
+
+  /** After a round that failed: ends whatever is left, so that the next one begins with nothing. */
+  async clear(): Promise<void> {
+    const left = await this.database('request').select<{ id: number }[]>('id');
+    if (left.length === 0) return;
+    if (!this.daemon) await this.startDaemon();
+    for (const { id } of left) {
+      await this.frontEnd.end(id).catch(() => {});
+      await this.waitForRequest(id, null, 20).catch(() => {});
+    }
+    await this.killDaemon();
+    await this.database('request').delete();
   }
 
   /** VCL's timing variables, in seconds; a running daemon is started again to see them at once. */
@@ -281,7 +310,7 @@ export class Site {
   }
 
   /** Runs a command in the guest as the user, with the password of the reservation. Keeps the session for `hold` s. */
-  async asUser({ address, password }: ReservationDetails, command: string): Promise<string> {
+  async asUser({ address, password }: ReservationDetails, command: string, login = USER): Promise<string> {
     const options = [
       'StrictHostKeyChecking=no',
       'UserKnownHostsFile=/dev/null',
@@ -289,7 +318,7 @@ export class Site {
       'ConnectTimeout=10',
       'PubkeyAuthentication=no',
     ];
-    const argv = ['-e', 'ssh', ...options.flatMap((option) => ['-o', option]), `${USER}@${address}`, command];
+    const argv = ['-e', 'ssh', ...options.flatMap((option) => ['-o', option]), `${login}@${address}`, command];
     return (await run('sshpass', argv, { env: { ...process.env, SSHPASS: password ?? '' } })).stdout;
   }
 
@@ -299,7 +328,8 @@ export class Site {
     const hosts = [...network.matchAll(/<host mac='[^']*'[^>]*>/g)].map(([entry]) => `DHCP entry ${entry}`);
     const files: string[] = [];
     for (const folder of [this.vms, this.config.xmlDirectory]) {
-      files.push(...(await this.vmHost.list(folder)).map((name) => path.join(folder, name)));
+      const names = await this.vmHost.list(folder);
+      files.push(...names.filter((name) => !name.endsWith('.load')).map((name) => path.join(folder, name))); // the fence's note stays
     }
     const parts = (await this.vmHost.list(this.datastore)).filter((name) => name.includes('.part'));
     return [...(await this.domains()).map((name) => `domain ${name}`), ...files, ...parts, ...hosts];
@@ -314,14 +344,14 @@ export async function eventually(condition: () => Promise<boolean>, seconds = 10
   }
 }
 
-async function makeDatabase(dialect: Dialect, folder: string, lab: Lab): Promise<string> {
+async function makeDatabase(dialect: Dialect, folder: string, mysqlUrl: string | null): Promise<string> {
   if (dialect === 'sqlite') return `sqlite:${path.join(folder, 'provisiond.db')}`;
-  if (!lab.mysqlUrl) throw new Error('MariaDB did not start in this lab; see what it said at its start');
+  if (!mysqlUrl) throw new Error('MariaDB did not start in this lab; see what it said at its start');
   const name = `site_${path.basename(folder).replace(/\W/g, '_')}`;
-  const server = knex({ client: 'mysql2', connection: lab.mysqlUrl });
+  const server = knex({ client: 'mysql2', connection: mysqlUrl });
   await server.raw('create database ??', [name]);
   await server.destroy();
-  const url = new URL(lab.mysqlUrl);
+  const url = new URL(mysqlUrl);
   url.pathname = `/${name}`;
   return url.toString();
 }

@@ -5,12 +5,21 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type RunOutcome, type Step, type StepEvent, runSteps, undoSteps } from '../../lib/steps/step';
 
-export interface StepWorld<C> {
+export interface StepWorld<C, E = never> {
   /** What a new process would start with: the same work, and nothing remembered. */
   newContext(signal: AbortSignal): C | Promise<C>;
   /** Everything that the steps make, a line each, the same in every world. Empty: nothing is left. */
   traces(): readonly string[] | Promise<readonly string[]>;
+  /** Writes down what follows from a failed run, and looks whether that is right. */
+  conclude?(context: C, outcome: RunOutcome<E>): Promise<void>;
   close(): void | Promise<void>;
+}
+
+export interface StepListRules {
+  /** What must be there when a step has failed and all was undone; default: nothing. */
+  readonly afterFailure?: 'nothing' | 'what was there before' | 'no more than before';
+  /** What may be there besides, because it mends rather than harms. */
+  readonly besides?: readonly string[];
 }
 
 /** The process died here. */
@@ -22,15 +31,18 @@ const LIMIT_MS = 30_000;
 export function describeStepList<C, E>(
   name: string,
   steps: readonly Step<C, E>[],
-  makeWorld: () => StepWorld<C> | Promise<StepWorld<C>>,
+  makeWorld: () => StepWorld<C, E> | Promise<StepWorld<C, E>>,
+  { afterFailure = 'nothing', besides = [] }: StepListRules = {},
 ): void {
   describe(name, () => {
-    let world: StepWorld<C>;
+    let world: StepWorld<C, E>;
+    let before: readonly string[];
     let undisturbed: readonly string[] | undefined;
 
     beforeEach(async () => {
       world = await makeWorld();
-    });
+      before = await world.traces();
+    }, LIMIT_MS);
     afterEach(async () => {
       await world.close();
     });
@@ -39,11 +51,20 @@ export function describeStepList<C, E>(
       const abort = new AbortController();
       const context = await world.newContext(abort.signal);
       const keepOnFailure = (error: Error) => error.cause instanceof Death;
-      return runSteps(list, context, {
+      const outcome = await runSteps(list, context, {
         signal: abort.signal,
         keepOnFailure,
         observe: (event) => observe?.(event, abort),
       });
+      if (outcome.kind === 'failed' && !keepOnFailure(outcome.error)) await world.conclude?.(context, outcome);
+      return outcome;
+    }
+
+    async function expectUndone(): Promise<void> {
+      const traces = (await world.traces()).filter((line) => !besides.includes(line));
+      if (afterFailure === 'nothing') expect(traces).toEqual([]);
+      else if (afterFailure === 'what was there before') expect(traces).toEqual(before);
+      else expect(traces.filter((line) => !before.includes(line))).toEqual([]);
     }
 
     /** What an undisturbed run leaves behind. */
@@ -90,7 +111,7 @@ export function describeStepList<C, E>(
           if (event.step === stop && (event.kind === 'ended' || event.kind === 'skipped'))
             abort.abort(new Error('stop'));
         });
-        expect(outcome.kind).toBe('aborted');
+        expect(['aborted', 'ended']).toContain(outcome.kind);
         expectWell(await run());
         await expectAsUndisturbed();
       },
@@ -115,7 +136,7 @@ export function describeStepList<C, E>(
     );
 
     it.each(names)(
-      'failed before "%s" did anything, it leaves nothing',
+      `failed before "%s" did anything, it leaves ${afterFailure}`,
       async (stop) => {
         const fails = (step: Step<C, E>): Step<C, E> => ({
           ...step,
@@ -123,13 +144,13 @@ export function describeStepList<C, E>(
           run: () => Promise.reject(new Error('failed on purpose')),
         });
         expect(await run(changing(fails, stop))).toMatchObject({ kind: 'failed', step: stop, leftovers: [] });
-        expect(await world.traces()).toEqual([]);
+        await expectUndone();
       },
       LIMIT_MS,
     );
 
     it.each(names)(
-      'failed after "%s" did its work, it leaves nothing',
+      `failed after "%s" did its work, it leaves ${afterFailure}`,
       async (stop) => {
         const fails = (step: Step<C, E>): Step<C, E> => ({
           ...step,
@@ -140,30 +161,31 @@ export function describeStepList<C, E>(
           },
         });
         expect(await run(changing(fails, stop))).toMatchObject({ kind: 'failed', step: stop, leftovers: [] });
-        expect(await world.traces()).toEqual([]);
+        await expectUndone();
       },
       LIMIT_MS,
     );
 
     it(
-      'undone twice, it leaves nothing',
+      `undone twice, it leaves ${afterFailure}`,
       async () => {
         expectWell(await run());
+        before = await world.traces();
         const context = await world.newContext(new AbortController().signal);
         expect(await undoSteps(steps, context, () => {})).toEqual([]);
-        expect(await world.traces()).toEqual([]);
+        await expectUndone();
         expect(await undoSteps(steps, context, () => {})).toEqual([]);
-        expect(await world.traces()).toEqual([]);
+        await expectUndone();
       },
       LIMIT_MS,
     );
 
     it(
-      'undone without having been run, it leaves nothing',
+      `undone without having been run, it leaves ${afterFailure}`,
       async () => {
         const context = await world.newContext(new AbortController().signal);
         expect(await undoSteps(steps, context, () => {})).toEqual([]);
-        expect(await world.traces()).toEqual([]);
+        await expectUndone();
       },
       LIMIT_MS,
     );

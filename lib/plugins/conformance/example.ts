@@ -22,11 +22,12 @@ export const EXAMPLE_RESERVATION: Reservation = {
   request: {
     ...{ id: 7, state: 'new', lastState: 'new', logId: 3, forImaging: false, checkUser: true, preload: false },
     ...{ start: '2026-01-05 10:00:00', end: '2026-01-05 12:00:00', durationMinutes: 120 },
+    ...{ secondsToStart: -60, secondsToEnd: 7200 },
   },
   image: {
     ...{ id: 12, revisionId: 34, revision: 2, name: 'vmwarelinux-Example12-v2', prettyName: 'Example' },
     ...{ ownerId: 1, minRamMiB: 512, minCpus: 1, project: 'vcl', architecture: 'x86_64', reloadMinutes: 10 },
-    ...{ checkUser: true, rootAccess: true, setHostname: true, revisionCreated: '2026-01-01 09:00:00' },
+    ...{ checkUser: true, rootAccess: true, setHostname: true, revisionCreated: '2026-01-01 09:00:00', deleted: false },
     os: {
       ...{ id: 36, name: 'vmwarelinux', type: 'linux', installType: 'vmware', minRamMiB: 512 },
       modulePackage: 'VCL::Module::OS::Linux',
@@ -52,8 +53,9 @@ export const EXAMPLE_RESERVATION: Reservation = {
   managementNode: {
     ...{ id: 1, hostname: 'node.example.org', shortName: 'node', keyFiles: [] },
     ...{ publicIpConfiguration: 'dynamicDHCP', publicNetmask: null, publicGateway: null, publicDnsServers: [] },
+    federatedAffiliations: [],
   },
-  user: { id: 1, login: 'alice', uid: 1501, email: 'alice@example.org', sshPublicKeys: [] },
+  user: { id: 1, login: 'alice', uid: 1501, email: 'alice@example.org', affiliation: 'Local', sshPublicKeys: [] },
   password: SECRET,
   remoteIp: '203.0.113.7',
   connectMethods: [
@@ -65,6 +67,7 @@ export const EXAMPLE_RESERVATION: Reservation = {
   boot: null,
   server: null,
   reservationCount: 1,
+  isParent: true,
 };
 
 export const SILENT: PluginLogger = { debug() {}, info() {}, warn() {}, error() {} };

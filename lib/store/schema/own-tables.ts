@@ -92,4 +92,6 @@ const BOOT = table(
   { primaryKey: ['kind', 'targetid'] },
 );
 
-export const OWN_TABLES: readonly Table[] = [LEASE, JOB, EVENT, HOST, GUEST, BOOT];
+export const BOOT_TABLES: readonly Table[] = [BOOT];
+
+export const OWN_TABLES: readonly Table[] = [LEASE, JOB, EVENT, HOST, GUEST];

@@ -83,6 +83,16 @@ async function loadLog(t: TestStore, reservationId: number): Promise<string[]> {
 }
 
 describeOnBoth('the lease', (current) => {
+  it('a lease is taken at once from a holder that is known to be dead, and from nobody else', async () => {
+    const t = current();
+    expect(await t.store.leaseHolder(t.managementNodeId)).toBe(t.lease.holder);
+    expect(await t.store.acquireLease(t.managementNodeId, 'other', 30, 'somebody dead')).toBeNull();
+    const taken = await t.store.acquireLease(t.managementNodeId, 'other', 30, t.lease.holder);
+    expect(taken).toMatchObject({ holder: 'other', token: t.lease.token + 1 });
+    await t.store.releaseLease(taken!);
+    expect(await t.store.leaseHolder(t.managementNodeId)).toBeNull();
+  });
+
   it('is held by one, and given to another only after it ran out', async () => {
     const t = current();
     expect(await t.store.acquireLease(t.managementNodeId, 'other', 30)).toBeNull();

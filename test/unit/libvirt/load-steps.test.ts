@@ -41,7 +41,12 @@ class LoadWorld implements StepWorld<LoadContext> {
       const loadId = /loadId="([^"]*)"/.exec(xml)?.[1];
       return `domain ${name} of ${loadId}, ${state}, started ${boots} times, from ${disks.map((disk) => disk.replace(host.folder, '')).join(' ')}`;
     });
-    const files = ['vms', 'xml'].flatMap((folder) => host.files(folder).map((file) => `file ${folder}/${file}`));
+    const files = ['vms', 'xml'].flatMap((folder) =>
+      host
+        .files(folder)
+        .filter((file) => !file.endsWith('.load'))
+        .map((file) => `file ${folder}/${file}`),
+    );
     const entries = host.dhcpHosts('private', 'config').map(({ mac, name, ip }) => `address ${mac} ${name} ${ip}`);
     return [...domains, ...files, ...entries];
   }

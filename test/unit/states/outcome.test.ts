@@ -10,9 +10,21 @@ function after(state: WorkableState, code: ErrorCode, more: { leftovers?: string
 
 describe('a failed load', () => {
   it('takes the computer out of service only when the computer is to blame', () => {
-    for (const code of Object.keys(CATALOGUE) as ErrorCode[]) {
+    const codes = (Object.keys(CATALOGUE) as ErrorCode[]).filter((code) => code !== 'COMPUTER_NOT_AVAILABLE');
+    for (const code of codes) {
       const expected = CATALOGUE[code].blame === 'computer' ? 'failed' : 'available';
       expect([code, after('new', code)]).toEqual([code, { request: 'failed', computer: expected, ending: 'failed' }]);
+    }
+  });
+
+  it('leaves a computer alone that somebody else has', () => {
+    expect(after('new', 'COMPUTER_NOT_AVAILABLE')).toEqual({
+      request: 'failed',
+      computer: undefined,
+      ending: 'failed',
+    });
+    for (const state of ['reload', 'imageprep', 'tovmhostinuse'] as const) {
+      expect(after(state, 'COMPUTER_NOT_AVAILABLE')).toEqual({ request: 'complete' });
     }
   });
 

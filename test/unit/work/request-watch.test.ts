@@ -2,7 +2,14 @@ import { describe, expect, it } from '@jest/globals';
 import type { RequestRow } from '../../../lib/model/reservation';
 import { Interrupted, Overtaken, RequestWatch } from '../../../lib/work/request-watch';
 
-const pending: RequestRow = { requestId: 1, state: 'pending', lastState: 'reserved', secondsToEnd: 60, remoteIp: null };
+const pending: RequestRow = {
+  requestId: 1,
+  state: 'pending',
+  lastState: 'reserved',
+  secondsToEnd: 60,
+  remoteIp: null,
+  checkUser: true,
+};
 const watching = () => new RequestWatch(pending, 'reserved', new AbortController());
 const acknowledged = (row: RequestRow) => row.remoteIp ?? undefined;
 

@@ -1,0 +1,82 @@
+/** Makes the job of a claimed request: its ways to host and guest, from the adapters that the daemon was built with. */
+import type { Config } from '../config/config';
+import { ProvisiondError } from '../errors';
+import type { GuestConnector } from '../host/guest-session';
+import type { Host } from '../host/host';
+import type { HostPool } from '../host/host-pool';
+import type { Slots } from '../host/slots';
+import { LibvirtProvisioner } from '../libvirt/libvirt-provisioner';
+import type { Reservation } from '../model/reservation';
+import type { PluginRegistry } from '../plugins/registry';
+import type { Store } from '../store/store';
+import type { JobMaker } from '../work/worker';
+import { GuestAccess } from './guest-access';
+
+/** The adapters of a daemon, as far as jobs use them. */
+export interface JobMakerParts {
+  readonly config: Config;
+  readonly store: Store;
+  readonly hosts: Pick<HostPool, 'get' | 'loadSlots'>;
+  readonly connector: GuestConnector;
+  readonly registry: PluginRegistry;
+  readonly addSecret: (value: string) => void;
+  /** Places for loads on all hosts together. */
+  readonly slots: Slots;
+}
+
+export function jobMaker(adapters: JobMakerParts): JobMaker {
+  const { config, store, hosts, connector, registry, addSecret, slots } = adapters;
+  return (parts) => {
+    const { claim, reservation, watch, log, onEnd } = parts;
+    const { signal } = watch;
+    // Made when first asked for, so that rows which cannot be used fail the step that needs them.
+    const provisioner = once(
+      () =>
+        new LibvirtProvisioner(
+          {
+            reservation,
+            loadId: claim.loadId,
+            token: claim.lease.token,
+            host: hostOf(reservation, hosts),
+            settings: config,
+            log,
+            signal,
+          },
+          registry,
+        ),
+    );
+    // What a reservation began with stays, even when the file is changed meanwhile.
+    const osModule = once(() => registry.osModule(reservation.image.os.modulePackage));
+    return {
+      ...parts,
+      signal,
+      config,
+      store,
+      get provisioner() {
+        return provisioner();
+      },
+      guest: new GuestAccess(reservation, osModule, connector, config, log, signal),
+      addSecret,
+      findings: {},
+      // A place is taken once a job, however often its steps are run again.
+      takeLoadSlot: once(async () => {
+        if (!reservation.host) return;
+        onEnd(await hosts.loadSlots(reservation.host).acquire(signal));
+        onEnd(await slots.acquire(signal));
+      }),
+    };
+  };
+}
+
+/** A function that does its work the first time it is called, and gives the same answer ever after. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
+
+/** The computer's host; for a computer without one, a host whose every command says so. */
+function hostOf({ host, computer }: Reservation, hosts: JobMakerParts['hosts']): Host {
+  if (host) return hosts.get(host);
+  const message = `computer ${computer.shortName} is assigned to no VM host`;
+  return { name: 'none', run: () => Promise.reject(new ProvisiondError('COMPUTER_NOT_ASSIGNED', message)) };
+}
