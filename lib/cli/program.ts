@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { asProvisiondError } from '../errors';
 import { App } from './app';
 import { addAuditVerbs } from './audit';
+import { addBootVerbs } from './boot';
 import { addCheckVerb } from './check';
 import { addComputerVerbs } from './computer-add';
 import { addConfigVerb } from './config';
@@ -44,6 +45,7 @@ const ADD_VERBS = [
   addImageVerbs,
   addAuditVerbs,
   addRecoverVerb,
+  addBootVerbs,
   addPluginsVerb,
   addConfigVerb,
 ];

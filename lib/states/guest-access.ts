@@ -10,11 +10,16 @@ import type { ClusterMember, GuestAccount, GuestStatus, OsContext, OsModule, Sit
 
 /** How long a guest that is said to run gets for its first answer outside of a load. */
 const ANSWER_TIMEOUT_MS = 5000;
+/** One that has answered after this job's load is there, and only slow; the user's may have been shut down by him. */
+const SLOW_ANSWER_TIMEOUT_MS = 60_000;
 const LOOK_FOR_BOOT_MS = 500;
 
 type Stage = Exclude<keyof OsModule, 'apiVersion' | 'name' | 'description' | 'loginUser'>;
 
 export class GuestAccess {
+  /** After the load of this job. */
+  private hasAnswered = false;
+
   constructor(
     private readonly reservation: Reservation,
     private readonly osModule: () => OsModule,
@@ -36,6 +41,7 @@ export class GuestAccess {
     this.hostKey = null;
     const session = await this.connector.waitFor(this.target(), { timeoutMs, signal });
     this.hostKey = session.hostKey;
+    this.hasAnswered = true;
     return session.hostKey;
   }
 
@@ -137,7 +143,9 @@ export class GuestAccess {
   }
 
   private connect(): Promise<GuestSession> {
-    return this.connector.waitFor(this.target(), { timeoutMs: ANSWER_TIMEOUT_MS, signal: this.signal });
+    const slowMs = Math.min(SLOW_ANSWER_TIMEOUT_MS, this.config.guestBootTimeoutMs);
+    const timeoutMs = this.hasAnswered ? Math.max(ANSWER_TIMEOUT_MS, slowMs) : ANSWER_TIMEOUT_MS;
+    return this.connector.waitFor(this.target(), { timeoutMs, signal: this.signal });
   }
 
   /** Calls one stage; a stage that the module does not have is nothing to do. */
