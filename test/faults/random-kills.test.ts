@@ -88,7 +88,7 @@ wherever('kill -9 at random moments', () => {
       try {
         await liveThrough(fault, randomFrom(SEED + number));
       } catch (error) {
-        process.stderr.write(`seed ${SEED}, round ${number + 1}:\n${fault.lastWords(40)}\n`);
+        process.stderr.write(`seed ${SEED}, round ${number + 1}: ${String(error)}\n${fault.lastWords(40)}\n`);
         throw error;
       } finally {
         await fault.close();
