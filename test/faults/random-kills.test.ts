@@ -47,6 +47,7 @@ async function liveThrough(fault: FaultSite, random: () => number): Promise<void
   if (random() < 0.5) await kill(2500);
   if (random() < 0.4) {
     await fault.waitForRequest(requestId, ['pending/reserved']);
+    await eventually(async () => (await site.frontEnd.show(requestId)).status === 'ready');
     await site.frontEnd.connect(requestId, USER_ADDRESS);
     await kill(1500);
     await fault.waitForRequest(requestId, ['inuse/reserved', 'inuse/inuse']);
