@@ -185,7 +185,7 @@ describe('a hostile text, on real libvirt,', () => {
 
   const tried = LONG ? ON_THE_HOST : ON_THE_HOST.slice(0, 2);
   it.each(tried)(
-    `in $table.$column changes nothing but its own (seed ${SEED})`,
+    `in $column of $table changes nothing but its own (seed ${SEED})`,
     async ({ table, column }) => {
       for (let turn = 0; turn < (LONG ? 3 : 1); turn++) {
         await round('hostile text in a column (real libvirt)', 'P4 P11', async () => {
