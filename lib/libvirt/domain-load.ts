@@ -191,6 +191,7 @@ export class DomainLoad {
             identity,
             own: true,
             disks: [overlay.path],
+            macs: [this.computer.privateMac, this.computer.publicMac],
           },
         ],
       }),

@@ -67,9 +67,13 @@ export interface Transition {
   readonly computers?: ReadonlyMap<number, ComputerState>;
   /** The attempt to load ahead of the start was made: `request.preload`. */
   readonly preloaded?: true;
+  /** Of a request whose row is known to be gone: whether anything is left on its computers. */
+  readonly unloaded?: boolean;
   /** `log.ending`, with `finalend` = now; left out: the log is not closed. */
   readonly ending?: LogEnding;
 }
+
+export type FinishOutcome = 'done' | 'overtaken' | 'gone';
 
 /** One line of the story of a reservation. */
 export interface StoryLine {
@@ -183,6 +187,8 @@ export interface Store extends BackgroundStore {
   touchLastCheck(claim: Claim, reservationId: number): Promise<void>;
   /** Other live requests on the computer whose time overlaps. */
   competitors(computerId: number, requestId: number): Promise<Competitor[]>;
+  /** Has another request the computer by now? Those that only wait for it do not count. */
+  isHeldByOthers(computerId: number, requestId: number): Promise<boolean>;
   /** Sets another request complete, if it still is in that state. Used for leftovers that stand in the way. */
   completeCompetitor(claim: Claim, competitor: Competitor): Promise<void>;
   /**
@@ -231,8 +237,9 @@ export interface Store extends BackgroundStore {
 
   /**
    * Ends the claim: story, log, computer, request, in one transaction.
-   * The front end may have written another state meanwhile: then the request is left as it is and 'overtaken' returned.
+   * The front end may have written another state meanwhile: then the request is left as it is and 'overtaken' returned;
+   * or deleted the row: then nothing is written and 'gone' returned, until the transition says that this is known.
    * Loadlog rows are removed as VCL does: only `begin` after new and reserved, else all; then `exited` is added.
    */
-  finish(claim: Claim, reservations: readonly Reservation[], transition: Transition): Promise<'done' | 'overtaken'>;
+  finish(claim: Claim, reservations: readonly Reservation[], transition: Transition): Promise<FinishOutcome>;
 }
