@@ -11,6 +11,8 @@ const BORDERS = {
   winston: 'lib/log.ts',
   'node-cron': 'lib/work',
   commander: 'lib/cli',
+  'prom-client': 'lib/metrics',
+  hono: 'lib/page',
   zod: 'lib/config',
   yaml: 'lib/config',
 };

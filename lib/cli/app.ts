@@ -16,6 +16,7 @@ export interface AppOptions {
   readonly configFile: string | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly print: Printer;
+  readonly version: string;
   /** Aborts when the user or the system wants an end; asking for it takes over the signals from Node. */
   readonly stopSignal: () => AbortSignal;
 }
@@ -40,6 +41,16 @@ export class App {
     const password = databasePassword(this.loadedConfig.config.database);
     if (password !== undefined) this.print.redaction.addSecret(password);
     return this.loadedConfig;
+  }
+
+  get version(): string {
+    return this.options.version;
+  }
+
+  /** As it is now, for a daemon that was asked to read it again. @throws CONFIG_INVALID */
+  readConfigAgain(): Config {
+    this.loadedConfig = loadConfig({ file: this.options.configFile, env: this.options.env });
+    return this.loadedConfig.config;
   }
 
   get stopSignal(): AbortSignal {

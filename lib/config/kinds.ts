@@ -2,6 +2,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { isListenAddress } from '../listener';
 
 export interface Kind<T> {
   /** Completes "must be …" in messages and in the documentation. */
@@ -28,6 +29,12 @@ export function oneOf<const W extends string>(...words: W[]): Kind<W> {
 export const hostName: Kind<string> = {
   expects: 'a host name (letters, digits, hyphens and dots)',
   schema: z.string().regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?$/),
+};
+
+/** Nothing that the network reaches: whoever wants that puts a proxy with a log-in before it. */
+export const listenAddress: Kind<string | null> = {
+  expects: 'a loopback address (127.0.0.1:PORT, [::1]:PORT, localhost:PORT) or the absolute path of a socket',
+  schema: z.string().refine(isListenAddress).nullable(),
 };
 
 export const filePath: Kind<string> = {

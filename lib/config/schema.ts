@@ -7,6 +7,7 @@ import {
   filePath,
   filePaths,
   hostName,
+  listenAddress,
   oneOf,
   optionalFilePath,
   remotePath,
@@ -135,6 +136,13 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
     'How long a stage of an OS module may take in the guest.',
     5 * MINUTE,
   ),
+
+  metrics: setting(
+    listenAddress,
+    'Where /metrics, /healthz and /readyz are told; by default nowhere. Next start.',
+    null,
+  ),
+  http: setting(listenAddress, 'Where the page to look at is; by default nowhere. Next start.', null),
 
   'log.level': setting(oneOf('debug', 'info', 'warn', 'error'), 'The least important lines to log.', 'info'),
   'log.format': setting(oneOf('human', 'json'), 'Lines for people, or a JSON object a line.', 'human'),

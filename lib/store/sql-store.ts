@@ -1,4 +1,5 @@
 /** The store, put together from its verbs. */
+import { censusVerbs } from './census-verbs';
 import { claimVerbs } from './claim-verbs';
 import { clusterVerbs } from './cluster-verbs';
 import { imageVerbs } from './image-verbs';
@@ -20,6 +21,7 @@ export function sqlStore(db: Database): Store {
     ...migrationVerbs(db),
     ...leaseVerbs(db),
     ...inboxVerbs(db),
+    ...censusVerbs(db),
     ...readerVerbs(db),
     ...storyVerbs(db),
     ...claimVerbs(db),

@@ -40,6 +40,8 @@ describe('a configuration without anything', () => {
   it('has a value for every key, and an SQLite database in the state folder', () => {
     expect(load('')).toEqual({
       stateDir: '/var/lib/provisiond',
+      metrics: null,
+      http: null,
       database: 'sqlite:/var/lib/provisiond/provisiond.db',
       managementNode: 'node7.example.org',
       pluginDirs: [],
