@@ -2,6 +2,7 @@
  * The composition root: builds the adapters, gives them to what needs them, starts and stops it all.
  * Nothing else in the program makes a store, a host, a connector or a registry for the daemon.
  */
+import { privateKeyFiles } from './config/credentials';
 import { LiveConfig, PLUGIN_KEYS, changedKeys, isForNextStart } from './config/live';
 import type { Config } from './config/config';
 import { ProvisiondError } from './errors';
@@ -129,7 +130,7 @@ async function serve(
 
 function hostSettings(config: Config, { keyFiles }: ManagementNodeFacts): HostPoolOptions {
   return {
-    keyFiles: keyFiles.length > 0 ? keyFiles : config.sshKeyFiles,
+    keyFiles: privateKeyFiles(keyFiles, config.sshKeyFiles),
     maxLoadsPerHost: config.maxLoadsPerHost,
     connectTimeoutMs: config.sshConnectTimeoutMs,
     commandTimeoutMs: config.commandTimeoutMs,

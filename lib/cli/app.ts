@@ -97,6 +97,11 @@ export class App {
       fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o750 });
       // It will hold the passwords of reservations.
       fs.closeSync(fs.openSync(file, 'a', 0o640));
+      // The service has an account of its own, and the folder is that account's.
+      if (process.getuid?.() === 0) {
+        const { uid, gid } = fs.statSync(path.dirname(file));
+        fs.chownSync(file, uid, gid);
+      }
     }
     return this.openAny();
   }

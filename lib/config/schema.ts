@@ -104,6 +104,7 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
 
   xmlDirectory: setting(remotePath, 'Folder on the hosts for domain XML files.', '/tmp/vcl'),
   sshKeyFiles: setting(filePaths, 'Private keys for hosts and guests; those that exist are tried in this order.', [
+    '/etc/provisiond/ssh-key',
     '/etc/vcl/vcl.key',
     '~/.ssh/id_ed25519',
     '~/.ssh/id_ecdsa',

@@ -26,7 +26,19 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'log-levels': ['errors', 'log', 'log-line'],
   systemd: ['log'],
   metrics: ['errors', 'model', 'host', 'store/store', 'listener', 'log'],
-  page: ['errors', 'model', 'host', 'libvirt', 'plugins', 'store/front-end', 'metrics', 'listener', 'log', 'config'],
+  page: [
+    'errors',
+    'model',
+    'host',
+    'libvirt',
+    'plugins',
+    'store/front-end',
+    'metrics',
+    'listener',
+    'log',
+    'log-line',
+    'config',
+  ],
   work: ['errors', 'model', 'states', 'operations', 'steps', 'store/store', 'log', 'config'],
 };
 

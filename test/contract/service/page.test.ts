@@ -31,14 +31,16 @@ const SCREENSHOTS = path.resolve(__dirname, '../../../.state/screenshots');
 interface TabElement {
   readonly textContent: string;
   readonly parentElement: TabElement | null;
+  readonly ownerDocument: { readonly activeElement: TabElement };
   getAttribute(name: string): string | null;
+  getBoundingClientRect(): { readonly width: number };
 }
 interface Tab {
   readonly document: {
     readonly activeElement: TabElement;
     querySelectorAll(selector: string): Iterable<TabElement>;
   };
-  getComputedStyle(element: TabElement): { readonly color: string; readonly backgroundColor: string };
+  readonly getComputedStyle: (element: TabElement) => { readonly color: string; readonly backgroundColor: string };
 }
 
 let site: FakeSite;
@@ -118,7 +120,7 @@ describe('the page', () => {
     await page.getByRole('row', { name: 'power on the domain done' }).waitFor();
     const widths = await page
       .locator('svg.bar rect.done')
-      .evaluateAll((all) => all.map((bar) => bar.getBoundingClientRect().width));
+      .evaluateAll((all) => (all as unknown as TabElement[]).map((bar) => bar.getBoundingClientRect().width));
     expect(widths.length).toBeGreaterThan(10);
     expect(Math.min(...widths)).toBeGreaterThan(0);
     await shoot(page, 'request');
@@ -175,7 +177,9 @@ describe('the page', () => {
     const page = await open('/', { colorScheme: 'dark' });
     await page.keyboard.press('Tab');
     const first = page.getByRole('link', { name: 'To the content' });
-    expect(await first.evaluate((link) => link === link.ownerDocument.activeElement)).toBe(true);
+    expect(await first.evaluate((link: unknown) => link === (link as TabElement).ownerDocument.activeElement)).toBe(
+      true,
+    );
     expect((await first.boundingBox())!.x).toBeGreaterThan(0); // shown while it has the focus
     await shoot(page, 'dark');
     const seen: string[] = [];

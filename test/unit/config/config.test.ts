@@ -55,6 +55,7 @@ describe('a configuration without anything', () => {
       userPasswordLength: 12,
       xmlDirectory: '/tmp/vcl',
       sshKeyFiles: [
+        '/etc/provisiond/ssh-key',
         '/etc/vcl/vcl.key',
         ...['id_ed25519', 'id_ecdsa', 'id_rsa'].map((name) => path.join(os.homedir(), '.ssh', name)),
       ],
