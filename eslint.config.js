@@ -12,6 +12,8 @@ const BORDERS = {
   'node-cron': 'lib/work',
   nodemailer: 'lib/messages',
   commander: 'lib/cli',
+  'prom-client': 'lib/metrics',
+  hono: 'lib/page',
   zod: 'lib/config',
   yaml: 'lib/config',
 };

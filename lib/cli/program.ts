@@ -86,8 +86,8 @@ function buildProgram(execute: Execute, options: ProgramOptions, json: boolean):
 async function executeVerb(command: Command, work: Work, options: ProgramOptions): Promise<ExitCode> {
   const { json, config } = command.optsWithGlobals<{ json?: true; config?: string }>();
   const print = new Printer(options, json === true);
-  const { env, stopSignal } = options;
-  const app = new App({ configFile: config, env, print, stopSignal });
+  const { env, stopSignal, version } = options;
+  const app = new App({ configFile: config, env, print, version, stopSignal });
   try {
     return (await work(app)) ?? EXIT.ok;
   } catch (thrown) {

@@ -1,4 +1,5 @@
 /** A job's way into its guest: the connection, and the OS module's stages on it. */
+import { privateKeyFiles } from '../config/credentials';
 import type { Config } from '../config/config';
 import { ProvisiondError } from '../errors';
 import { asGuest } from '../host/guest';
@@ -172,7 +173,7 @@ export class GuestAccess {
       address: computer.privateIp,
       port: 22,
       user: this.osModule().loginUser ?? 'root',
-      keyFiles: managementNode.keyFiles.length > 0 ? managementNode.keyFiles : this.config.sshKeyFiles,
+      keyFiles: privateKeyFiles(managementNode.keyFiles, this.config.sshKeyFiles),
       hostKey: this.hostKey,
     };
   }

@@ -95,6 +95,16 @@ export interface StoryLine {
   };
 }
 
+/** So many requests of a node in a state and of an age. */
+export interface Census {
+  readonly state: StateName | 'unknown';
+  readonly lastState: StateName | 'unknown';
+  /** The band of age: 60, 600 …, Infinity; 0: its start is still to come. */
+  readonly youngerThanSeconds: number;
+  readonly requests: number;
+  readonly oldestSeconds: number;
+}
+
 export interface Competitor {
   readonly requestId: number;
   readonly state: StateName;
@@ -151,6 +161,8 @@ export interface Store extends BackgroundStore {
   // --- inbox
   /** What may be due on this node, and the present rows of the requests in hand, as few statements as can be. */
   poll(managementNodeId: number, inHand: readonly number[]): Promise<PollAnswer>;
+  /** All requests of the node, counted. */
+  census(managementNodeId: number): Promise<Census[]>;
   /** Takes a request up: `pending`, its state kept as last state. @returns null when it is not in that state any more */
   claim(lease: Lease, due: Pick<DueRequest, 'requestId' | 'state' | 'lastState'>): Promise<Claim | null>;
   /** Takes part in what another node took up. @returns null when it is over already */
