@@ -12,7 +12,9 @@ import { PluginRegistry } from './plugins/registry';
 import { jobMaker, type JobMakerParts } from './states/job-maker';
 import { openStore } from './store/open-store';
 import type { Lease, Store } from './store/store';
+import { VmRecords } from './operations/vm-records';
 import { LeaseKeeper } from './work/lease-keeper';
+import { OperationInbox } from './work/operation-inbox';
 import { Poller } from './work/poller';
 import { schedule } from './work/schedule';
 import { Worker } from './work/worker';
@@ -110,6 +112,12 @@ async function beActive(
   const lost = new AbortController();
   const worker: Worker = new Worker(store, config, jobMaker(parts), log, () => poller.pollNow());
   const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
+  const records = new VmRecords(store, log);
+  const operations = new OperationInbox(parts, records, lease, log);
+  const prune = schedule('prune operations', '0 17 * * * *', log, async () => {
+    const pruned = await store.pruneOperations(lease, config.operationRetentionDays);
+    if (pruned > 0) log.info(`removed ${pruned} operations that are long over`);
+  });
   const heartbeat = schedule('heartbeat', '*/5 * * * * *', log, async () => {
     if (!(await keeper.beat(lease))) lost.abort(new Error('the lease was lost'));
   });
@@ -117,11 +125,14 @@ async function beActive(
   try {
     await keeper.beat(lease);
     poller.start();
+    operations.start();
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
-    await Promise.all([heartbeat.stop(), refresh.stop(), poller.stop()]);
+    await Promise.all([heartbeat.stop(), refresh.stop(), prune.stop(), poller.stop()]);
+    const operationsStop = operations.stop(stopping.aborted ? 'the daemon stops' : 'the lease was lost');
     if (stopping.aborted) await worker.stopForGood('the daemon stops');
     else await worker.stop('the lease was lost');
+    await operationsStop;
     if (!lost.signal.aborted)
       await store.releaseLease(lease).catch((error: unknown) => log.warn('lease not released', { error }));
   }

@@ -21,6 +21,7 @@ import { addReserveVerb } from './reserve';
 import { addRunVerb } from './run';
 import { addShowVerb } from './show';
 import type { Execute, Work } from './verb';
+import { addVmVerbs } from './vm';
 
 export interface ProgramOptions extends Streams {
   readonly version: string;
@@ -42,6 +43,7 @@ const ADD_VERBS = [
   addImageVerbs,
   addAuditVerbs,
   addRecoverVerb,
+  addVmVerbs,
   addPluginsVerb,
   addConfigVerb,
 ];

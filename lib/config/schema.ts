@@ -135,6 +135,21 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
     'How long a stage of an OS module may take in the guest.',
     5 * MINUTE,
   ),
+  guestShutdownTimeoutMs: setting(
+    wholeNumber(1000, DAY, 'milliseconds'),
+    'How long a guest may take to obey its power button.',
+    3 * MINUTE,
+  ),
+  vmWatchIntervalMs: setting(
+    wholeNumber(200, HOUR, 'milliseconds'),
+    'How often hosts are asked for the power of all VMs, beside what libvirt tells as it happens.',
+    MINUTE,
+  ),
+  operationRetentionDays: setting(
+    wholeNumber(1, 3650, 'days'),
+    'How long operations that are over, and the history of VMs, are kept.',
+    30,
+  ),
 
   'log.level': setting(oneOf('debug', 'info', 'warn', 'error'), 'The least important lines to log.', 'info'),
   'log.format': setting(oneOf('human', 'json'), 'Lines for people, or a JSON object a line.', 'human'),

@@ -8,6 +8,7 @@ import { requestVerbs } from './reservation-requests';
 import { ownershipVerbs } from './ownership-verbs';
 import { sqlStore } from './sql-store';
 import type { Store } from './store';
+import { vmFrontEndVerbs } from './vm-front-end-verbs';
 
 export interface OpenStoreOptions {
   /** `sqlite:PATH`, `sqlite::memory:` or `mysql://user:password@host:port/name`. */
@@ -36,5 +37,6 @@ function frontEnd(db: Database): FrontEnd {
     ...inventoryListVerbs(db),
     ...inventoryVerbs(db),
     ...ownershipVerbs(db),
+    ...vmFrontEndVerbs(db),
   };
 }

@@ -8,9 +8,11 @@ import { finishVerbs } from './finish';
 import { inboxVerbs } from './inbox-verbs';
 import { leaseVerbs } from './lease-verbs';
 import { migrationVerbs } from './migration';
+import { operationVerbs } from './operation-verbs';
 import { readerVerbs } from './reservation-reader';
 import type { Store } from './store';
 import { storyVerbs } from './story-verbs';
+import { vmVerbs } from './vm-verbs';
 
 export function sqlStore(db: Database): Store {
   return {
@@ -27,5 +29,7 @@ export function sqlStore(db: Database): Store {
     ...serverVerbs(db),
     ...imageVerbs(db),
     ...finishVerbs(db),
+    ...operationVerbs(db),
+    ...vmVerbs(db),
   };
 }
