@@ -140,19 +140,22 @@ async function endOperation(db: Database, lease: Lease, id: number, { state, err
 
 export async function askForOperation(db: Database, wish: OperationWish): Promise<number | null> {
   const { time } = (await db.one<{ time: string }>(`select ${db.dialect.now} as time`))!;
-  try {
-    return await db.insert('provisiond_operation', {
-      kind: wish.kind,
-      computerid: wish.computerId,
-      arguments: wish.arguments === undefined ? null : JSON.stringify(wish.arguments),
-      requestedby: fit(wish.requestedBy, 255),
-      idempotencykey: wish.idempotencyKey ?? null,
-      created: time,
-    });
-  } catch (error) {
-    if (wish.idempotencyKey !== undefined && isDuplicate(error)) return null;
-    throw error;
-  }
+  const row = {
+    kind: wish.kind,
+    computerid: wish.computerId,
+    arguments: wish.arguments === undefined ? null : JSON.stringify(wish.arguments),
+    requestedby: fit(wish.requestedBy, 255),
+    idempotencykey: wish.idempotencyKey ?? null,
+    created: time,
+  };
+  return db.transaction(async (tx) => {
+    try {
+      return await tx.insert('provisiond_operation', row);
+    } catch (error) {
+      if (wish.idempotencyKey !== undefined && isDuplicate(error)) return null;
+      throw error;
+    }
+  });
 }
 
 async function pruneOperations(db: Database, lease: Lease, days: number): Promise<number> {

@@ -1,5 +1,5 @@
 /** Every cell of the table of states and operations, on real domains of a real libvirt, through rows and the daemon. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { CONDITIONS, type Condition, DEEDS, type Deed, resultOf } from '../../lib/model/vm-states';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
 import { Site, eventually } from '../support/site';
