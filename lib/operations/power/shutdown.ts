@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ProvisiondError } from '../../errors';
 import { isActive } from '../../libvirt/vm-sight';
-import { NO_ARGUMENTS, requireDomain, type VmJob, vmKind, type VmStep } from '../kind';
+import { NO_ARGUMENTS, requireDomain, type VmJob, vmKind } from '../kind';
 import { checkStep, confirmStep, GUARDS, isNow, switchOffStep, WORDS } from './steps';
 
 export const TIMED = z.strictObject({ timeoutSeconds: z.number().int().min(1).max(86_400).optional() });
@@ -80,7 +80,7 @@ export const shutdown = vmKind<Timed>({
         if (!asked) job.tell('the guest did not shut down; its plug is pulled');
       },
     },
-    switchOffStep as VmStep<Timed>,
+    switchOffStep,
     confirmStep(() => 'Halted'),
   ],
 });
