@@ -1,4 +1,5 @@
 import { expect, it } from '@jest/globals';
+import type { VmWrite } from '../../../lib/store/operation-store';
 import { describeOnBoth, type TestStore } from '../../support/store';
 
 const ask = (t: TestStore, more: object = {}) =>
@@ -64,7 +65,7 @@ describeOnBoth('the inbox of operations', (current) => {
       ...{ hostComputerId: vm!.host!.computerId, domain: 'vm1_x_1-v0', uuid: 'u', powerState: 'Running' },
       ...{ lastPowerState: null, reason: 'running (booted)', fault: null, guestSleeping: false, lastExit: 'crashed' },
       allowed: ['pause'],
-    } as const;
+    } satisfies Partial<VmWrite> as Omit<VmWrite, 'up' | 'exited'>;
     await t.store.writeVm(t.lease, vm!.id, { ...known, up: 'started', exited: true });
     await t.frontEnd.blockOperation('vm1', 'pause', 'first');
     await t.frontEnd.blockOperation('vm1', 'pause', 'second');

@@ -63,6 +63,9 @@ describe('a configuration without anything', () => {
       hookTimeoutMs: 3_900_000,
       guestBootTimeoutMs: 600_000,
       guestCommandTimeoutMs: 300_000,
+      guestShutdownTimeoutMs: 180_000,
+      vmWatchIntervalMs: 60_000,
+      operationRetentionDays: 30,
       log: { level: 'info', format: 'human', file: null },
     });
   });
