@@ -6,6 +6,7 @@ import type { Blame } from '../errors';
 import type { BootParameters } from '../model/boot';
 import type { HostFacts } from '../model/reservation';
 import type { StateName } from '../model/states';
+import type { VmFrontEnd } from './vm-front-end';
 
 export interface NewReservation {
   readonly image: string;
@@ -178,7 +179,7 @@ export interface Recovery {
   readonly says: string;
 }
 
-export interface FrontEnd {
+export interface FrontEnd extends VmFrontEnd {
   /** All of it as it was at one moment. */
   ownership(): Promise<Ownership>;
   /**

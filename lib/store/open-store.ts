@@ -10,6 +10,7 @@ import { siteRowVerbs } from './site-rows';
 import { ownershipVerbs } from './ownership-verbs';
 import { sqlStore } from './sql-store';
 import type { Store } from './store';
+import { vmFrontEndVerbs } from './vm-front-end-verbs';
 
 export interface OpenStoreOptions {
   /** `sqlite:PATH`, `sqlite::memory:` or `mysql://user:password@host:port/name`. */
@@ -40,5 +41,6 @@ function frontEnd(db: Database): FrontEnd {
     ...siteRowVerbs(db),
     ...ownershipVerbs(db),
     ...bootVerbs(db),
+    ...vmFrontEndVerbs(db),
   };
 }

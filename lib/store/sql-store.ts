@@ -13,9 +13,11 @@ import { leaseVerbs } from './lease-verbs';
 import { migrationVerbs } from './migration';
 import { messageVerbs } from './message-facts';
 import { queueVerbs } from './queues';
+import { operationVerbs } from './operation-verbs';
 import { readerVerbs } from './reservation-reader';
 import type { Store } from './store';
 import { storyVerbs } from './story-verbs';
+import { vmVerbs } from './vm-verbs';
 
 export function sqlStore(db: Database): Store {
   return {
@@ -37,5 +39,7 @@ export function sqlStore(db: Database): Store {
     ...serverVerbs(db),
     ...imageVerbs(db),
     ...finishVerbs(db),
+    ...operationVerbs(db),
+    ...vmVerbs(db),
   };
 }

@@ -18,6 +18,7 @@ import type {
   ServerFacts,
 } from '../model/reservation';
 import type { RequestClock } from '../model/timings';
+import type { OperationStore } from './operation-store';
 import type { ComputerState, LogEnding, RequestState, StateName, WorkableState } from '../model/states';
 
 export type { CallOutcome, DueBlock, MessageFacts, Parcel, Queue, QueuedCall, QueuedMessage } from './background';
@@ -127,7 +128,7 @@ export interface Sibling {
 
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
-export interface Store extends BackgroundStore {
+export interface Store extends BackgroundStore, OperationStore {
   /** `sqlite:/path` or `mysql://user@host/name`, without any password. */
   readonly label: string;
   close(): Promise<void>;

@@ -71,6 +71,9 @@ describe('a configuration without anything', () => {
       hookTimeoutMs: 3_900_000,
       guestBootTimeoutMs: 600_000,
       guestCommandTimeoutMs: 300_000,
+      guestShutdownTimeoutMs: 180_000,
+      vmWatchIntervalMs: 60_000,
+      operationRetentionDays: 30,
       xmlrpc: { url: null, user: 'vclsystem@Local', password: null, caFile: null, timeoutMs: 120_000 },
       mail: {
         ...{ transport: 'off', from: null, returnPath: null, sendmailPath: '/usr/sbin/sendmail' },
