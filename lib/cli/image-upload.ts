@@ -9,7 +9,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { ProvisiondError } from '../errors';
 import { type Host, script } from '../host/host';
-import { HEADER_BYTES, checkImageHeader } from '../images/qcow2-header';
+import { VMDK_HEADER_BYTES, checkImageHeader } from '../images/image-header';
 
 const PIECE_BYTES = 8 * 2 ** 20;
 
@@ -39,10 +39,10 @@ export async function checkImageFile(file: string, format: string): Promise<void
     });
   });
   try {
-    const { bytesRead, buffer } = await handle.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0);
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(VMDK_HEADER_BYTES), 0, VMDK_HEADER_BYTES, 0);
     // Held to what it is going to be called, not to what it is called here.
     const claimed = file.endsWith(`.${format}`) ? file : `${file}.${format}`;
-    checkImageHeader(claimed, buffer.subarray(0, bytesRead));
+    checkImageHeader(claimed, buffer.subarray(0, bytesRead), (await handle.stat()).size);
   } finally {
     await handle.close();
   }

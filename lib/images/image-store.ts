@@ -11,7 +11,7 @@ import { masterImagePath } from '../model/names';
 import type { ImageVerbs } from '../plugins/api';
 import { type ImageFile, type ImageSight, datastoreCandidates, repositoryCandidates } from './image-sight';
 import { COPY_FROM_REPOSITORY, EXIT, MAKE_DISK, isDiskFull } from './qemu-img';
-import { checkImageHeader } from './qcow2-header';
+import { checkImageHeader } from './image-header';
 import { oneAfterAnother } from './turns';
 
 export interface ImageStoreParts {
@@ -101,13 +101,13 @@ export class ImageStore implements ImageVerbs {
     }
     const file = found[0];
     if (!file) return null;
-    const header = checkImageHeader(file.path, file.header);
-    return { path: file.path, format: header.format, virtualSizeBytes: header.virtualSizeBytes ?? file.sizeBytes };
+    const header = checkImageHeader(file.path, file.header, file.sizeBytes);
+    return { path: file.path, format: header.format, virtualSizeBytes: header.virtualSizeBytes };
   }
 
   private async copyFromRepository(sight: ImageSight, final: Image): Promise<void> {
     const sources = this.findSources(sight);
-    const headers = sources.map((file) => checkImageHeader(file.path, file.header));
+    const headers = sources.map((file) => checkImageHeader(file.path, file.header, file.sizeBytes));
     const from = headers[0]!.format;
     const virtual = final.format === 'raw' ? headers[0]!.virtualSizeBytes : null;
     const neededKiB = Math.ceil((virtual ?? sum(sources.map((file) => file.sizeBytes))) / 1024);
@@ -134,7 +134,7 @@ export class ImageStore implements ImageVerbs {
   private findSources(sight: ImageSight): ImageFile[] {
     const { imageName, profile, host } = this.parts;
     const found = repositoryCandidates(imageName, sight.repository);
-    const isSplit = found.length > 1 && found.every((file) => /-[sf]\d+\.vmdk$/i.test(file.path));
+    const isSplit = found.length > 1 && found.every((file) => /-(?:[sf]\d+|flat)\.vmdk$/i.test(file.path));
     if (found.length === 1 || isSplit) return found;
     if (found.length === 0) {
       const places = [profile.datastorePath, profile.repositoryPath].filter((place) => place !== null);
