@@ -21,7 +21,7 @@ export interface ImageSight {
 }
 
 /**
- * Shell functions: `image_files FOLDER PATTERN` prints one line a file,
+ * Shell functions: `image_files FOLDER PATTERN` prints one line a file, `image_line FILE` the line of one,
  * `<size> <seconds of the last change> <mode in octal> <header in hex> <path>`.
  * Links are not followed: an image is a regular file.
  */
@@ -30,9 +30,10 @@ image_files() {
   [ -d "$1" ] || return 0
   find "$1/" -type f -iname "$2" 2>/dev/null | while IFS= read -r file; do
     [ -f "$file" ] || continue
-    printf '%s %s %s\\n' "$(stat -c '%s %Y %a' "$file")" "$(image_header "$file")" "$file"
+    image_line "$file"
   done
 }
+image_line() { printf '%s %s %s\\n' "$(stat -c '%s %Y %a' "$1")" "$(image_header "$1")" "$1"; }
 image_header() {
   header=$(od -An -v -tx1 -N${HEADER_BYTES} "$1" | tr -d ' \\n')
   case $header in 4b444d56*) header=$(od -An -v -tx1 -N${VMDK_HEADER_BYTES} "$1" | tr -d ' \\n') ;; esac

@@ -3,6 +3,7 @@
  * (`addRequest`, `Connect`, `extend`, `end` of Apache VCL 2.5.1), and the inventory an admin enters there.
  */
 import type { Blame } from '../errors';
+import type { ImageUse } from '../model/base-file';
 import type { HostFacts } from '../model/reservation';
 import type { StateName } from '../model/states';
 
@@ -183,6 +184,8 @@ export interface FrontEnd {
   listComputers(): Promise<ComputerSummary[]>;
   listHosts(): Promise<HostSummary[]>;
   listImages(): Promise<ImageSummary[]>;
+  /** All revisions, the deleted ones as well, and who still needs their files. */
+  listImageUse(): Promise<ImageUse[]>;
   /** The row of this management node, made when it is missing. @returns its id */
   ensureManagementNode(hostname: string, address: string, keyFiles: readonly string[]): Promise<number>;
   ensureUser(login: string): Promise<number>;

@@ -1,6 +1,7 @@
 /** Creates and upgrades tables: VCL's part only where there is none, ours always. */
 import { ProvisiondError } from '../errors';
 import type { Database, Queryable } from './database';
+import { BASE_TABLES } from './schema/base-tables';
 import { COMPUTERS_TABLES } from './schema/computers';
 import { CONNECTIONS_TABLES } from './schema/connections';
 import { IMAGES_TABLES } from './schema/images';
@@ -34,6 +35,7 @@ interface Migration {
 /** Of our own tables, in order: the first makes version 1, and so on. Each may be repeated after a crash in it. */
 const MIGRATIONS: readonly Migration[] = [
   { sentence: 'created the tables of provisiond', run: (tx) => createTables(tx, OWN_TABLES) },
+  { sentence: 'created the tables of image files', run: (tx) => createTables(tx, BASE_TABLES) },
 ];
 
 const NEWEST = MIGRATIONS.length;

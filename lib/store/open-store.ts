@@ -1,4 +1,5 @@
 /** Opens the database of a configuration, as the two ports. */
+import { imageUseVerbs } from './base-verbs';
 import { openDatabase, type Database } from './database';
 import type { FrontEnd } from './front-end';
 import { inventoryVerbs } from './inventory';
@@ -36,5 +37,6 @@ function frontEnd(db: Database): FrontEnd {
     ...inventoryListVerbs(db),
     ...inventoryVerbs(db),
     ...ownershipVerbs(db),
+    ...imageUseVerbs(db),
   };
 }

@@ -16,6 +16,7 @@ import type {
   ServerFacts,
 } from '../model/reservation';
 import type { RequestClock } from '../model/timings';
+import type { BaseRecords } from '../model/base-file';
 import type { ComputerState, LogEnding, RequestState, StateName, WorkableState } from '../model/states';
 
 export interface Lease {
@@ -109,7 +110,7 @@ export interface Sibling {
 
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
-export interface Store {
+export interface Store extends BaseRecords {
   /** `sqlite:/path` or `mysql://user@host/name`, without any password. */
   readonly label: string;
   close(): Promise<void>;

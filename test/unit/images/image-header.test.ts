@@ -116,7 +116,7 @@ describe('an image with a flipped bit', () => {
           expect(said).not.toHaveProperty('backing-filename');
           expect(said['virtual-size']).toBe(virtualSizeBytes);
         }),
-        { numRuns: 60 },
+        { numRuns: 25 },
       );
     },
   );
