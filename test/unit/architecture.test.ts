@@ -20,7 +20,19 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   images: ['errors', 'model', 'host', 'plugins/api', 'log', 'config'],
   libvirt: ['errors', 'model', 'host', 'images', 'plugins', 'steps', 'log', 'config'],
   states: ['errors', 'model', 'host', 'libvirt', 'plugins', 'steps', 'store/store', 'work', 'log', 'config'],
-  operations: ['errors', 'model', 'host', 'libvirt', 'plugins', 'steps', 'store/store', 'work', 'log', 'config'],
+  operations: [
+    'errors',
+    'model',
+    'host',
+    'images',
+    'libvirt',
+    'plugins',
+    'steps',
+    'store/store',
+    'work',
+    'log',
+    'config',
+  ],
   work: ['errors', 'model', 'states', 'operations', 'steps', 'store/store', 'log', 'config'],
 };
 

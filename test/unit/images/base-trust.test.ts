@@ -22,6 +22,8 @@ import { openTestStore, type TestStore } from '../../support/store';
 
 const log: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => log };
 const IMAGE = 'vmwarelinux-Tiny12-v2';
+/** Those of the corpus that would really have qemu-img read or write what it must not. */
+const READS_OTHERS = /host|json:|loop|60 TiB|disguise|elsewhere|parent|after 4096/;
 
 let hosts: FakeHost[];
 let host: FakeHost;
@@ -103,9 +105,8 @@ describe('a base image that was copied', () => {
     for (const name of ['vmx', 'txt', 'xml']) writeFileSync(inRepository(`${IMAGE}.${name}`), 'beside it');
     await use();
     qemuImg('convert', '-f', 'qcow2', '-O', 'raw', base(), host.path('content'));
-    expect(readFileSync(host.path('content'))).toEqual(
-      Buffer.concat([Buffer.alloc(2 ** 20, 1), Buffer.alloc(2 ** 20, 2)]),
-    );
+    const whole = Buffer.concat([Buffer.alloc(2 ** 20, 1), Buffer.alloc(2 ** 20, 2)]);
+    expect(readFileSync(host.path('content')).equals(whole)).toBe(true);
   });
 
   it('must have the checksum that stands beside the source', async () => {
@@ -133,7 +134,7 @@ describe('a hostile file in the repository', () => {
     writeFileSync(host.path('secret'), 'root:x:');
     // Whatever calls qemu-img in this world fails otherwise than by refusing the file.
     host.fail('qemu-img', { message: 'qemu-img was let at the file' });
-    for (const image of HOSTILE_IMAGES.filter(({ extension }) => extension !== 'raw')) {
+    for (const image of HOSTILE_IMAGES.filter(({ what }) => READS_OTHERS.test(what))) {
       const file = inRepository(`${IMAGE}.${image.extension}`);
       image.make(file, host.path('secret'));
       const refused = { code: 'IMAGE_UNTRUSTED', message: expect.stringMatching(image.says) };
