@@ -38,6 +38,8 @@ export interface Job extends LoadContext {
 export interface Findings {
   nodeStatus?: NodeStatus;
   reclaim?: 'keep' | 'sanitize' | 'reload' | 'unload';
+  /** The computer's domain ran when its fate was decided. */
+  guestRuns?: boolean;
 }
 
 export type JobStep = Step<Job, Transition>;
