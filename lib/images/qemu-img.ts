@@ -44,7 +44,7 @@ check_tables() {
 }`;
 
 /** How much is there of the copy that goes on, ours or somebody else's, every second until the script ends. */
-const TELL_PROGRESS = `
+export const TELL_PROGRESS = `
 tell_progress() {
   exec 9>&-
   while sleep 1 >/dev/null 2>&1 && kill -0 $$; do

@@ -126,6 +126,11 @@ export class HostedComputer {
     });
   }
 
+  /** How far a copy of the reservation's image is, for its story. */
+  tellCopy(percent: number): void {
+    this.parts.onCopyProgress?.(this.reservation.image.name, percent);
+  }
+
   /** Where a file is written before it gets its name: no two attempts share it. */
   unfinished(file: string): string {
     return `${file}.${this.fence.mark}.part`;

@@ -4,6 +4,8 @@ import type { Reservation } from '../model/reservation';
 import type { DomainIdentity } from '../model/identity';
 import type { DomainXml, GuestStatus, HostFactsForDriver, HypervisorDriver } from '../plugins/api';
 import { findError } from '../errors';
+import { LocalHost } from '../host/local-host';
+import { retrieveImage } from '../images/retrieval';
 import { ownDomainNamed, removeDomains } from './delete-domain';
 import { releaseAddress } from './dhcp';
 import { diagnoseGuest } from './diagnose';
@@ -12,7 +14,7 @@ import { forgetHostFacts, hostFacts } from './host-facts';
 import { HostedComputer, type ProvisionerParts } from './hosted-computer';
 import type { SeenDomain } from './look';
 import { isUp, powerStatusOf, requireDomain, resetDomain, startDomain, stopDomain } from './power';
-import type { DomainSight, GuestDiagnosis, Provisioner, SnapshotInfo } from './provisioner';
+import type { DomainSight, GuestDiagnosis, ImageLibrary, Provisioner, SnapshotInfo } from './provisioner';
 import { createSnapshot, deleteSnapshot, listSnapshots } from './snapshots';
 import { parseDomainTable, virshError } from './virsh';
 import { parseXml } from './xml';
@@ -148,6 +150,24 @@ export class LibvirtProvisioner implements Provisioner {
     const files = await this.imagesOf(imageName).findFiles();
     if (files.length === 0) return null;
     return Math.ceil(files.reduce((total, file) => total + file.sizeBytes, 0) / 2 ** 20);
+  }
+
+  async retrieveImage(library: ImageLibrary): Promise<string | null> {
+    const { computer, reservation } = this;
+    const { repositoryPath } = computer.profile;
+    if (repositoryPath === null) return null;
+    const local = new LocalHost({ name: reservation.managementNode.shortName });
+    const found = await retrieveImage({
+      ...library,
+      local,
+      repositoryPath,
+      imageName: reservation.image.name,
+      timeoutMs: computer.settings.imageTimeoutMs,
+      signal: this.signal,
+      onProgress: (percent) => computer.tellCopy(percent),
+    }).finally(() => local.close());
+    computer.view.forget();
+    return found && found.partner;
   }
 
   private imagesOf(imageName: string | undefined) {

@@ -3,6 +3,7 @@
  * reservation's computer, on the host that it is assigned to.
  */
 import type { DomainIdentity } from '../model/identity';
+import type { ImagePartner } from '../model/image-library';
 import type { NodeStatus, PowerStatus } from '../model/power';
 import type { Reservation } from '../model/reservation';
 import type { DomainXml, GuestStatus, HypervisorDriver } from '../plugins/api';
@@ -32,6 +33,12 @@ export interface SnapshotInfo {
   readonly name: string;
   readonly createdAt: string;
   readonly state: string;
+}
+
+export interface ImageLibrary {
+  readonly partners: readonly ImagePartner[];
+  /** Where the ssh host keys of partners are kept, on this management node. */
+  readonly knownHostsFile: string;
 }
 
 export interface Provisioner {
@@ -64,6 +71,8 @@ export interface Provisioner {
   /** In the datastore or in the repository; the paths found. */
   doesImageExist(imageName?: string): Promise<string[]>;
   getImageSizeMiB(imageName?: string): Promise<number | null>;
+  /** `retrieve_image`: from another management node into the repository. @returns that node's name; null: none has it */
+  retrieveImage(library: ImageLibrary): Promise<string | null>;
 
   /** The tree that a load would define, after the driver's `extendDomainXml`. */
   generateDomainXml(): Promise<DomainXml>;

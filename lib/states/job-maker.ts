@@ -83,7 +83,7 @@ function tellInTens(tell: (text: string) => void): (imageName: string, percent: 
     const tens = Math.floor(percent / 10);
     if (tens <= told) return;
     told = tens;
-    tell(`copying image ${imageName} to the host: ${percent} %`);
+    tell(`copying image ${imageName}: ${percent} %`);
   };
 }
 

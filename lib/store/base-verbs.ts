@@ -1,9 +1,12 @@
 /** Base files on hosts, as recorded; and what the rows still need of them. */
 import type { BaseFile, BaseRecords, ImageUse, KnownBaseFile } from '../model/base-file';
+import type { ImagePartner } from '../model/image-library';
+import { shortName } from '../model/names';
 import type { Database } from './database';
 import type { FrontEnd } from './front-end';
 import { requireFit } from './inventory-rows';
 import { stateIds } from './poll-sql';
+import type { Store } from './store';
 
 interface BaseRow {
   hostid: number;
@@ -23,9 +26,10 @@ interface BaseRow {
 const LONGEST_PATH = 400;
 const LONGEST_TEXT = 500;
 
-export function baseVerbs(db: Database): BaseRecords {
+export function baseVerbs(db: Database): BaseRecords & Pick<Store, 'imagePartners'> {
   const { now } = db.dialect;
   return {
+    imagePartners: (managementNodeId) => imagePartners(db, managementNodeId),
     findBaseFiles: async (imageName) =>
       (await db.rows<BaseRow>('select * from provisiond_base where imagename = ? order by hostid', [imageName])).map(
         toBaseFile,
@@ -76,6 +80,23 @@ function toBaseFile(row: BaseRow): KnownBaseFile {
     sizeBytes: Number(size),
     modified: Number(modified),
   };
+}
+
+/** The other members of the node's image library group; none where the library is switched off. */
+async function imagePartners(db: Database, managementNodeId: number): Promise<ImagePartner[]> {
+  const rows = await db.rows<Omit<ImagePartner, 'name'> & { hostname: string }>(
+    `select p.id as managementNodeId, p.hostname, p.IPaddress as address, p.sshport as port,
+       coalesce(m.imagelibuser, 'vclstaff') as user, coalesce(m.imagelibkey, '/etc/vcl/imagelib.key') as keyFile,
+       p.installpath as installPath
+     from managementnode m
+     join resourcegroupmembers g on g.resourcegroupid = m.imagelibgroupid
+     join resource r on r.id = g.resourceid
+     join resourcetype t on t.id = r.resourcetypeid and t.name = 'managementnode'
+     join managementnode p on p.id = r.subid and p.id <> m.id
+     where m.id = ? and m.imagelibenable = 1 order by p.id`,
+    [managementNodeId],
+  );
+  return rows.map(({ hostname, ...row }) => ({ ...row, name: shortName(hostname) }));
 }
 
 export function imageUseVerbs(db: Database): Pick<FrontEnd, 'listImageUse'> {

@@ -17,6 +17,7 @@ import type {
 } from '../model/reservation';
 import type { RequestClock } from '../model/timings';
 import type { BaseRecords } from '../model/base-file';
+import type { ImagePartner } from '../model/image-library';
 import type { ComputerState, LogEnding, RequestState, StateName, WorkableState } from '../model/states';
 
 export interface Lease {
@@ -193,6 +194,9 @@ export interface Store extends BaseRecords {
    * @returns how many reloads wait now
    */
   makeProduction(claim: Claim, reservation: Reservation): Promise<number>;
+
+  /** Management nodes that images may be fetched from. */
+  imagePartners(managementNodeId: number): Promise<ImagePartner[]>;
 
   // --- clusters
   /** All reservations of a request, the parent first. */
