@@ -5,6 +5,8 @@ import type { DomainIdentity } from '../model/identity';
 import type { DomainXml, GuestStatus, HostFactsForDriver, HypervisorDriver } from '../plugins/api';
 import { findError } from '../errors';
 import { LocalHost } from '../host/local-host';
+import { type DiskInfo, readDiskInfo } from '../images/disk-info';
+import { checkImageHeader, claimedFormat } from '../images/image-header';
 import { retrieveImage } from '../images/retrieval';
 import { ownDomainNamed, removeDomains } from './delete-domain';
 import { releaseAddress } from './dhcp';
@@ -146,10 +148,25 @@ export class LibvirtProvisioner implements Provisioner {
     return (await this.imagesOf(imageName).findFiles()).map((file) => file.path);
   }
 
+  async getImageSizeBytes(imageName?: string): Promise<number | null> {
+    const files = await this.imagesOf(imageName).findFiles();
+    return files.length === 0 ? null : files.reduce((total, file) => total + file.sizeBytes, 0);
+  }
+
   async getImageSizeMiB(imageName?: string): Promise<number | null> {
+    const bytes = await this.getImageSizeBytes(imageName);
+    return bytes === null ? null : Math.ceil(bytes / 2 ** 20);
+  }
+
+  async getVirtualDiskSizeBytes(imageName?: string): Promise<number | null> {
     const files = await this.imagesOf(imageName).findFiles();
     if (files.length === 0) return null;
-    return Math.ceil(files.reduce((total, file) => total + file.sizeBytes, 0) / 2 ** 20);
+    const headers = files.map((file) => checkImageHeader(file.path, file.header, file.sizeBytes));
+    return headers.reduce((total, header) => total + header.virtualSizeBytes, 0);
+  }
+
+  getVirtualDiskFileInfo(file: string, format = claimedFormat(file)): Promise<DiskInfo> {
+    return readDiskInfo(this.computer.host, file, format);
   }
 
   async retrieveImage(library: ImageLibrary): Promise<string | null> {

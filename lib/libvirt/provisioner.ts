@@ -2,6 +2,7 @@
  * The libvirt core as the state handlers see it: every subroutine of VCL's libvirt module that concerns one
  * reservation's computer, on the host that it is assigned to.
  */
+import type { DiskInfo } from '../images/disk-info';
 import type { DomainIdentity } from '../model/identity';
 import type { ImagePartner } from '../model/image-library';
 import type { NodeStatus, PowerStatus } from '../model/power';
@@ -71,6 +72,11 @@ export interface Provisioner {
   /** In the datastore or in the repository; the paths found. */
   doesImageExist(imageName?: string): Promise<string[]>;
   getImageSizeMiB(imageName?: string): Promise<number | null>;
+  getImageSizeBytes(imageName?: string): Promise<number | null>;
+  /** `get_virtual_disk_size_bytes`: what a guest sees of the image; null when there is none. */
+  getVirtualDiskSizeBytes(imageName?: string): Promise<number | null>;
+  /** Of a disk on the host, also while a guest has it open. @param format as its extension says where left out */
+  getVirtualDiskFileInfo(file: string, format?: string): Promise<DiskInfo>;
   /** `retrieve_image`: from another management node into the repository. @returns that node's name; null: none has it */
   retrieveImage(library: ImageLibrary): Promise<string | null>;
 
