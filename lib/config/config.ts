@@ -20,6 +20,8 @@ export interface Config {
   readonly commandTimeoutMs: number;
   /** Copies and conversions of images. */
   readonly imageTimeoutMs: number;
+  /** What tells that a base image is still what it was recorded as, before each use. */
+  readonly imageCheckAtUse: 'stamp' | 'checksum';
   readonly hookTimeoutMs: number;
   /** From start until the guest must answer by ssh. */
   readonly guestBootTimeoutMs: number;

@@ -139,6 +139,11 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
   ),
   commandTimeoutMs: setting(wholeNumber(100, DAY, 'milliseconds'), 'How long a command on a host may take.', MINUTE),
   imageTimeoutMs: setting(wholeNumber(1000, DAY, 'milliseconds'), 'How long the copy of an image may take.', HOUR),
+  imageCheckAtUse: setting(
+    oneOf('stamp', 'checksum'),
+    'What of a base image is compared before each use: size and time of its last change, or all of it.',
+    'stamp',
+  ),
   hookTimeoutMs: setting(
     wholeNumber(100, DAY, 'milliseconds'),
     'How long a hook of a plugin may take; longer than imageTimeoutMs, for a driver may copy an image.',

@@ -3,6 +3,7 @@
  * (`addRequest`, `Connect`, `extend`, `end` of Apache VCL 2.5.1), and the inventory an admin enters there.
  */
 import type { Blame } from '../errors';
+import type { ImageUse } from '../model/base-file';
 import type { BootParameters } from '../model/boot';
 import type { HostFacts } from '../model/reservation';
 import type { StateName } from '../model/states';
@@ -202,6 +203,8 @@ export interface FrontEnd extends VmFrontEnd {
   listHosts(): Promise<HostSummary[]>;
   listImages(): Promise<ImageSummary[]>;
   modulesInUse(): Promise<{ os: ModuleUse[]; predictive: ModuleUse[] }>;
+  /** All revisions, the deleted ones as well, and who still needs their files. */
+  listImageUse(): Promise<ImageUse[]>;
   /** The row of this management node, made when it is missing. @returns its id */
   ensureManagementNode(hostname: string, address: string, keyFiles: readonly string[]): Promise<number>;
   ensureUser(login: string): Promise<number>;

@@ -1,6 +1,7 @@
 /** Creates and upgrades tables: VCL's part only where there is none, ours always. */
 import { ProvisiondError } from '../errors';
 import type { Database, Queryable } from './database';
+import { BASE_TABLES } from './schema/base-tables';
 import { COMPUTERS_TABLES } from './schema/computers';
 import { CONNECTIONS_TABLES } from './schema/connections';
 import { IMAGES_TABLES } from './schema/images';
@@ -41,6 +42,7 @@ const MIGRATIONS: readonly Migration[] = [
   },
   { sentence: 'created the table of boot parameters', run: (tx) => createTables(tx, BOOT_TABLES) },
   { sentence: 'created the tables of operations and VMs', run: (tx) => createTables(tx, OPERATION_TABLES) },
+  { sentence: 'created the tables of image files', run: (tx) => createTables(tx, BASE_TABLES) },
 ];
 
 const NEWEST = MIGRATIONS.length;

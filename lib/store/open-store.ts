@@ -1,4 +1,5 @@
 /** Opens the database of a configuration, as the two ports. */
+import { imageUseVerbs } from './base-verbs';
 import { openDatabase, type Database } from './database';
 import type { FrontEnd } from './front-end';
 import { bootVerbs } from './boot-verbs';
@@ -42,5 +43,6 @@ function frontEnd(db: Database): FrontEnd {
     ...ownershipVerbs(db),
     ...bootVerbs(db),
     ...vmFrontEndVerbs(db),
+    ...imageUseVerbs(db),
   };
 }

@@ -1,4 +1,5 @@
 /** The store, put together from its verbs. */
+import { baseVerbs } from './base-verbs';
 import { blockVerbs } from './blocks';
 import { censusVerbs } from './census-verbs';
 import { claimVerbs } from './claim-verbs';
@@ -38,6 +39,7 @@ export function sqlStore(db: Database): Store {
     ...clusterVerbs(db),
     ...serverVerbs(db),
     ...imageVerbs(db),
+    ...baseVerbs(db),
     ...finishVerbs(db),
     ...operationVerbs(db),
     ...vmVerbs(db),

@@ -41,6 +41,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'errors',
     'model',
     'host',
+    'images',
     'libvirt',
     'plugins',
     'steps',

@@ -68,6 +68,7 @@ describe('a configuration without anything', () => {
       sshConnectTimeoutMs: 10_000,
       commandTimeoutMs: 60_000,
       imageTimeoutMs: 3_600_000,
+      imageCheckAtUse: 'stamp',
       hookTimeoutMs: 3_900_000,
       guestBootTimeoutMs: 600_000,
       guestCommandTimeoutMs: 300_000,
