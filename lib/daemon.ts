@@ -17,6 +17,7 @@ import { LeaseKeeper } from './work/lease-keeper';
 import { OperationInbox } from './work/operation-inbox';
 import { Poller } from './work/poller';
 import { schedule } from './work/schedule';
+import { VmWatcher } from './work/vm-watcher';
 import { Worker } from './work/worker';
 
 export interface RunningDaemon {
@@ -114,6 +115,7 @@ async function beActive(
   const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
   const records = new VmRecords(store, log);
   const operations = new OperationInbox(parts, records, lease, log);
+  const watcher = new VmWatcher({ ...parts, records, operations }, lease, log);
   const prune = schedule('prune operations', '0 17 * * * *', log, async () => {
     const pruned = await store.pruneOperations(lease, config.operationRetentionDays);
     if (pruned > 0) log.info(`removed ${pruned} operations that are long over`);
@@ -126,9 +128,10 @@ async function beActive(
     await keeper.beat(lease);
     poller.start();
     operations.start();
+    watcher.start();
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
-    await Promise.all([heartbeat.stop(), refresh.stop(), prune.stop(), poller.stop()]);
+    await Promise.all([heartbeat.stop(), refresh.stop(), prune.stop(), poller.stop(), watcher.stop()]);
     const operationsStop = operations.stop(stopping.aborted ? 'the daemon stops' : 'the lease was lost');
     if (stopping.aborted) await worker.stopForGood('the daemon stops');
     else await worker.stop('the lease was lost');
