@@ -9,12 +9,11 @@ import type { VmFeatures } from '../model/vm-rules';
 import { type DomainWords, type PowerSight, type PowerState, powerSight } from '../model/vm-states';
 import type { XmlNode } from '../plugins/api';
 import { readIdentity } from './domain-identity';
-import { CANDIDATES } from './look-script';
 import { diskFiles } from './look';
 import type { SnapshotInfo } from './provisioner';
 import { drawMark, SECTION, splitSections } from './sections';
 import { complaints, parseNames, parseSnapshots, virshError } from './virsh';
-import { childrenOf, firstOf, parseXml } from './xml';
+import { childrenOf, firstOf, parseXml } from '../xml';
 
 /** What does not change while a domain is defined as it is. */
 export interface DomainFacts {
@@ -66,6 +65,17 @@ list_domains() {
   printf '%s\\n' "$lists"
 }
 `;
+
+/** Sets `candidates`: by name, or by our metadata or its disks in libvirt's own files, which finds renamed ones. */
+const CANDIDATES = `
+candidates=$(
+  printf '%s\\n' "$lists" | sed "1,/^@@$mark domains\\$/d" | while read -r uuid name; do
+    case $name in "$short" | "$short"[:_]* | "$computer" | "$computer"[:_]*) printf '%s\\n' "$uuid" ;; esac
+  done
+  grep -ls -e "computerId=\\"$computer\\"" -e "$disks/\${short}_" /etc/libvirt/*/*.xml | while IFS= read -r file; do
+    sed -n 's|^ *<uuid>\\([0-9a-f-]*\\)</uuid>.*|\\1|p' "$file" | head -n 1
+  done
+)`;
 
 /** `$1` mark `$2` short name `$3` computer id `$4` folder of the disks */
 const LOOK_AT_VM = `

@@ -9,7 +9,7 @@ import { type Host, type RunResult, script } from '../host/host';
 import type { HostFacts } from '../model/reservation';
 import { ownsDomain } from './ownership';
 import { complaints, virshError } from './virsh';
-import { firstOf, parseXml } from './xml';
+import { firstOf, parseXml } from '../xml';
 import { isActive, lookAtVm, type VmSight } from './vm-sight';
 
 export interface VmParts {
