@@ -26,6 +26,7 @@ import { OperationInbox } from './work/operation-inbox';
 import { Poller } from './work/poller';
 import { Queues } from './work/queues';
 import { schedule } from './work/schedule';
+import { VmWatcher } from './work/vm-watcher';
 import { Worker } from './work/worker';
 
 export interface RunningDaemon {
@@ -172,7 +173,9 @@ async function beActive(
   const worker: Worker = new Worker(store, live.view, makeJob, log, () => poller.pollNow());
   const poller: Poller = new Poller(store, worker, lease, parts.config.pollIntervalMs, log);
   const endListening = live.listen(({ pollIntervalMs }) => poller.setInterval(pollIntervalMs));
-  const operations = new OperationInbox(parts, new VmRecords(store, log), lease, log);
+  const records = new VmRecords(store, log);
+  const operations = new OperationInbox(parts, records, lease, log);
+  const watcher = new VmWatcher(Object.assign(Object.create(parts) as Parts, { records, operations }), lease, log);
   const heartbeat = schedule('heartbeat', '*/5 * * * * *', log, async () => {
     if (!(await keeper.beat(lease))) lost.abort(new Error('the lease was lost'));
   });
@@ -192,10 +195,12 @@ async function beActive(
     await keeper.beat(lease);
     poller.start();
     operations.start();
+    watcher.start();
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
     endListening();
-    await Promise.all([blocks, heartbeat, refresh, deliveries, allocations, prune, poller].map((each) => each.stop()));
+    const busy = [watcher, blocks, heartbeat, refresh, deliveries, allocations, prune, poller];
+    await Promise.all(busy.map((each) => each.stop()));
     const operationsStop = operations.stop(stopping.aborted ? 'the daemon stops' : 'the lease was lost');
     if (stopping.aborted) await worker.stopForGood('the daemon stops');
     else await worker.stop('the lease was lost');

@@ -107,7 +107,7 @@ export interface DomainWords {
 }
 
 /** Reasons for which a domain is paused by a job of the hypervisor, for as long as there is one. */
-const JOB_REASONS = ['migrating', 'saving', 'dumping', 'snapshot', 'starting up', 'creating snapshot'];
+const JOB_REASONS = ['migrating', 'saving', 'dumping', 'snapshot', 'creating snapshot'];
 const FAULTS = ['I/O error', 'watchdog', 'crashed', 'post-copy failed', 'api error'] as const;
 
 /** From libvirt's words to ours. @param before what it was until now: a job does not change it */
@@ -117,6 +117,8 @@ export function powerSight(words: DomainWords, before: PowerState = 'Running'): 
   const sight = { reason: said, fault: null, guestSleeping: false, lastExit: null, jobActive };
   switch (state) {
     case 'paused': {
+      // libvirt says so of a domain that is just being started, and of no other.
+      if (reason === 'starting up') return { ...sight, state: 'Running', jobActive: true };
       if (jobActive && JOB_REASONS.includes(reason))
         return { ...sight, state: before === 'Paused' ? 'Paused' : 'Running' };
       return { ...sight, state: 'Paused', fault: FAULTS.find((fault) => fault === reason) ?? null };

@@ -125,7 +125,7 @@ const COMPARED = [
 
 function isSame(known: VmRecord | null, next: VmWrite): boolean {
   if (known === null || next.up === 'started') return false;
-  if (next.exited && known.lastExit !== next.lastExit) return false;
+  if (next.exited) return false;
   return COMPARED.every((key) => known[key] === next[key]) && known.allowed.join() === next.allowed.join();
 }
 

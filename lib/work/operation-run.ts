@@ -55,7 +55,7 @@ export async function runOperation(parts: OperationParts, run: OperationRun): Pr
   let kind: OperationKind;
   try {
     kind = kindNamed(row.kind);
-    job = await prepare(parts, run, kind);
+    job = await prepareOperation(parts, run, kind);
   } catch (thrown) {
     const error = asProvisiondError(thrown, `reading operation ${row.id}`);
     if (signal.aborted || isOvertaken(error) || findError(error, 'DATABASE_UNAVAILABLE')) return abandon(error, log);
@@ -80,8 +80,12 @@ function abandon(error: unknown, log: Log): null {
   return null;
 }
 
-/** @throws OPERATION_INVALID, COMPUTER_NOT_ASSIGNED */
-async function prepare(parts: OperationParts, run: OperationRun, kind: OperationKind): Promise<OperationJob> {
+/** What the steps of a row work with. @throws OPERATION_INVALID, COMPUTER_NOT_ASSIGNED */
+export async function prepareOperation(
+  parts: OperationParts,
+  run: OperationRun,
+  kind: OperationKind,
+): Promise<OperationJob> {
   const { row, lease, log, signal } = run;
   const { store, config } = parts;
   const job = {

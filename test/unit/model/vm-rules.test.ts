@@ -146,6 +146,7 @@ describe('what libvirt says, in our words', () => {
     ['in shutdown', 'user', { state: 'Running' }],
     ['paused', 'user', { state: 'Paused', fault: null }],
     ['paused', 'migrating', { state: 'Paused', fault: null }],
+    ['paused', 'starting up', { state: 'Running', jobActive: true }],
     ['paused', 'I/O error', { state: 'Paused', fault: 'I/O error' }],
     ['paused', 'watchdog', { state: 'Paused', fault: 'watchdog' }],
     ['shut off', 'destroyed', { state: 'Halted', lastExit: 'destroyed' }],
