@@ -52,6 +52,8 @@ export interface Findings {
   reclaim?: 'keep' | 'sanitize' | 'reload' | 'unload';
   /** What a reload is to bring. */
   nextImage?: ImageChoice;
+  /** The computer's domain ran when its fate was decided. */
+  guestRuns?: boolean;
 }
 
 export type JobStep = Step<Job, Transition>;
