@@ -7,6 +7,8 @@ import { execFileSync } from 'node:child_process';
 import knex, { type Knex } from 'knex';
 import type { Config } from '../../lib/config/config';
 import { loadConfig } from '../../lib/config/load';
+import { FrontEndClient } from '../../lib/front-end-rpc/front-end-client';
+import { Mailer } from '../../lib/messages/mailer';
 import { jobMaker } from '../../lib/states/job-maker';
 import { describeError } from '../../lib/errors';
 import { LocalHost } from '../../lib/host/local-host';
@@ -15,9 +17,9 @@ import { STATE_IDS, stateName, type StateName } from '../../lib/model/states';
 import { PluginRegistry } from '../../lib/plugins/registry';
 import type { Lease } from '../../lib/store/store';
 import { Poller } from '../../lib/work/poller';
+import { Queues } from '../../lib/work/queues';
 import { Worker } from '../../lib/work/worker';
 import { MemoryLog } from '../fixtures/memory-log';
-import { NO_DELIVERIES } from './deliveries';
 import { FakeGuests } from './fake-guest';
 import { FakeHost } from './fake-host';
 import { computer, HOST, type MariadbServer, openTestStore, type StoreDialect, type TestStore } from './store';
@@ -60,7 +62,7 @@ const ASKS_FOR_USER = /announced=/;
 
 export class FakeSite {
   readonly log = new MemoryLog();
-  private readonly nodes: { poller: Poller; worker: Worker; lease: Lease }[] = [];
+  private readonly nodes: { poller: Poller; worker: Worker; queues: Queues; lease: Lease }[] = [];
 
   private constructor(
     readonly host: FakeHost,
@@ -107,6 +109,9 @@ export class FakeSite {
   async startNode(lease: Lease = this.t.lease): Promise<void> {
     const { config, host, guests, log } = this;
     const { store } = this.t;
+    const frontEnd = new FrontEndClient(config.xmlrpc);
+    const mailer = new Mailer(config.mail, 'node.test');
+    const queues = new Queues({ store, config, frontEnd, mailer }, lease, log);
     const ports = {
       config,
       store,
@@ -116,11 +121,11 @@ export class FakeSite {
       addSecret: () => {},
       slots: new Slots(10),
       node: new LocalHost({ name: 'node' }),
-      queues: NO_DELIVERIES,
+      queues,
     };
     const worker: Worker = new Worker(store, config, jobMaker(ports), log, () => poller.pollNow());
     const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
-    this.nodes.push({ poller, worker, lease });
+    this.nodes.push({ poller, worker, queues, lease });
     poller.start();
   }
 
@@ -131,9 +136,10 @@ export class FakeSite {
 
   /** As SIGTERM does. */
   async stopNodes(): Promise<void> {
-    for (const { poller, worker } of this.nodes.splice(0)) {
+    for (const { poller, worker, queues } of this.nodes.splice(0)) {
       await poller.stop();
       await worker.stop('the test stops it');
+      await queues.stop();
     }
   }
 
