@@ -5,6 +5,7 @@ import type { WorkableState } from '../model/states';
 import type { Transition } from '../store/store';
 import { ownerAccount } from './accounts';
 import type { Findings, Job, JobStep, StateHandler } from './job';
+import { closeNatPorts } from './nat';
 import { predict } from './predict';
 import { releaseComputer } from './release-computer';
 
@@ -17,6 +18,7 @@ export function reclaimHandler(state: WorkableState, story: string): StateHandle
 
 function reclaimSteps(story: string): JobStep[] {
   return [
+    closeNatPorts,
     { name: 'decide what becomes of the computer', story: { before: story }, run: decide },
     { name: 'clean the guest', done: (job) => job.findings.reclaim !== 'sanitize', run: sanitize },
     { name: 'say goodbye to the guest', done: isKept, run: sayGoodbye },

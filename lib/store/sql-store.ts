@@ -10,6 +10,7 @@ import { forecastVerbs } from './forecast';
 import { inboxVerbs } from './inbox-verbs';
 import { leaseVerbs } from './lease-verbs';
 import { migrationVerbs } from './migration';
+import { natVerbs } from './nat-verbs';
 import { messageVerbs } from './message-facts';
 import { queueVerbs } from './queues';
 import { readerVerbs } from './reservation-reader';
@@ -33,6 +34,7 @@ export function sqlStore(db: Database): Store {
     ...messageVerbs(db),
     ...clusterVerbs(db),
     ...serverVerbs(db),
+    ...natVerbs(db),
     ...imageVerbs(db),
     ...finishVerbs(db),
   };

@@ -11,6 +11,7 @@ import { FrontEndClient } from '../../lib/front-end-rpc/front-end-client';
 import { Mailer } from '../../lib/messages/mailer';
 import { jobMaker } from '../../lib/states/job-maker';
 import { describeError } from '../../lib/errors';
+import type { Host } from '../../lib/host/host';
 import { LocalHost } from '../../lib/host/local-host';
 import { Slots } from '../../lib/host/slots';
 import { STATE_IDS, stateName, type StateName } from '../../lib/model/states';
@@ -28,6 +29,8 @@ export interface FakeSiteOptions {
   readonly dialect?: StoreDialect;
   readonly server?: MariadbServer;
   readonly settings?: Partial<Config>;
+  /** What the management node's own commands are run on. */
+  readonly node?: Host;
   /** How many computers the host has: `vm1.test`, `vm2.test` … */
   readonly computers?: number;
 }
@@ -70,6 +73,7 @@ export class FakeSite {
     readonly t: TestStore,
     readonly database: Knex,
     readonly config: Config,
+    private readonly node: Host,
   ) {}
 
   /** @param options without a daemon until {@link startNode} */
@@ -91,11 +95,9 @@ export class FakeSite {
       env: { PROVISIOND_STATE_DIR: host.folder, PROVISIOND_MANAGEMENT_NODE: 'node.test' },
     });
     const quick = { pollIntervalMs: 20, retryDelayMs: 20, guestBootTimeoutMs: 10_000, xmlDirectory: host.path('xml') };
-    const site = new FakeSite(host, new FakeGuests(host), t, connect(t.url), {
-      ...config,
-      ...quick,
-      ...options.settings,
-    });
+    const settings = { ...config, ...quick, ...options.settings };
+    const node = options.node ?? new LocalHost({ name: 'node' });
+    const site = new FakeSite(host, new FakeGuests(host), t, connect(t.url), settings, node);
     site.putImage(t.image.fileName);
     await site.database('connectmethodmap').delete(); // no services run in fake guests
     return site;
@@ -120,7 +122,7 @@ export class FakeSite {
       registry: new PluginRegistry(config, log),
       addSecret: () => {},
       slots: new Slots(10),
-      node: new LocalHost({ name: 'node' }),
+      node: this.node,
       queues,
     };
     const worker: Worker = new Worker(store, config, jobMaker(ports), log, () => poller.pollNow());
