@@ -12,6 +12,8 @@ const BORDERS = {
   'node-cron': 'lib/work',
   nodemailer: 'lib/messages',
   commander: 'lib/cli',
+  'prom-client': 'lib/metrics',
+  hono: 'lib/page',
   zod: 'lib/config',
   yaml: 'lib/config',
 };
@@ -30,7 +32,10 @@ module.exports = tseslint.config(
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: {
-      parserOptions: { projectService: { allowDefaultProject: ['*.js', 'test/lab/*.js'] }, tsconfigRootDir: __dirname },
+      parserOptions: {
+        projectService: { allowDefaultProject: ['*.js', 'test/lab/*.js', 'test/fixtures/drivers/*.js'] },
+        tsconfigRootDir: __dirname,
+      },
     },
     rules: {
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],

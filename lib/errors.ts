@@ -41,6 +41,12 @@ export const CATALOGUE = {
   OUTCOME_UNKNOWN: entry('host', true, 'The connection broke during a command; it is looked up when the work resumes'),
   HOST_DISK_FULL: entry('host', false, 'Free space on the host in the folder named'),
   LIBVIRT_FAILED: entry('host', true, 'See the log of libvirtd on the host'),
+  BOOT_INVALID: entry('config', false, 'Mend the boot parameters: provisiond boot show'),
+  BOOT_UNSUPPORTED: entry(
+    'config',
+    false,
+    'Choose boot parameters that the hypervisor of the host has, or another host',
+  ),
   NETWORK_NOT_FOUND: entry(
     'config',
     false,
@@ -48,7 +54,7 @@ export const CATALOGUE = {
   ),
   NETWORK_INACTIVE: entry('host', false, 'Start it: virsh net-start NETWORK; virsh net-autostart NETWORK'),
   DOMAIN_REJECTED: entry('plugin', false, 'libvirt refused the domain XML; see the message and the XML file named'),
-  DOMAIN_START_FAILED: entry('host', true, 'See /var/log/libvirt/qemu/DOMAIN.log on the host'),
+  DOMAIN_START_FAILED: entry('host', true, 'See the logs of the hypervisor on the host, in /var/log/libvirt'),
   DOMAIN_NOT_FOUND: entry('computer', false, 'The computer has no domain on its host; reload it'),
   DOMAIN_NOT_OURS: entry(
     'computer',

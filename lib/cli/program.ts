@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { asProvisiondError } from '../errors';
 import { App } from './app';
 import { addAuditVerbs } from './audit';
+import { addBootVerbs } from './boot';
 import { addCheckVerb } from './check';
 import { addComputerVerbs } from './computer-add';
 import { addConfigVerb } from './config';
@@ -44,6 +45,7 @@ const ADD_VERBS = [
   addImageVerbs,
   addAuditVerbs,
   addRecoverVerb,
+  addBootVerbs,
   addPluginsVerb,
   addConfigVerb,
 ];
@@ -84,8 +86,8 @@ function buildProgram(execute: Execute, options: ProgramOptions, json: boolean):
 async function executeVerb(command: Command, work: Work, options: ProgramOptions): Promise<ExitCode> {
   const { json, config } = command.optsWithGlobals<{ json?: true; config?: string }>();
   const print = new Printer(options, json === true);
-  const { env, stopSignal } = options;
-  const app = new App({ configFile: config, env, print, stopSignal });
+  const { env, stopSignal, version } = options;
+  const app = new App({ configFile: config, env, print, version, stopSignal });
   try {
     return (await work(app)) ?? EXIT.ok;
   } catch (thrown) {

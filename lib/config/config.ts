@@ -27,6 +27,9 @@ export interface Config {
   readonly retryAttempts: number;
   readonly retryDelayMs: number;
   readonly userPasswordLength: number;
+  /** Where metrics and health are told, and where the page is: `127.0.0.1:9477` or a socket's path; null: nowhere. */
+  readonly metrics: string | null;
+  readonly http: string | null;
   readonly log: {
     readonly level: 'debug' | 'info' | 'warn' | 'error';
     readonly format: 'json' | 'human';

@@ -2,6 +2,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { isListenAddress } from '../listener';
 
 export interface Kind<T> {
   /** Completes "must be …" in messages and in the documentation. */
@@ -49,6 +50,12 @@ function isSafeWebUrl(value: string): boolean {
   if (username !== '') return false;
   return protocol === 'https:' || (protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname));
 }
+
+/** Nothing that the network reaches: whoever wants that puts a proxy with a log-in before it. */
+export const listenAddress: Kind<string | null> = {
+  expects: 'a loopback address (127.0.0.1:PORT, [::1]:PORT, localhost:PORT) or the absolute path of a socket',
+  schema: z.string().refine(isListenAddress).nullable(),
+};
 
 export const filePath: Kind<string> = {
   expects: 'a path',

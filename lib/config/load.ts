@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { ProvisiondError } from '../errors';
 import type { Config } from './config';
+import { credentialFile } from './credentials';
 import { SETTINGS, SETTING_KEYS, type Setting, type SettingKey, defaultValue, environmentName } from './schema';
 import { type Given, isReadableByOthers, readEnvironment, readFile, readSecretFile } from './sources';
 
@@ -51,6 +52,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   if (file !== null) problems.push(...checkFileMode(file, fromFile.given));
 
   const values = complete(accepted, sources.hostname ?? os.hostname());
+  takePasswordCredential(values, sources.env);
   problems.push(...addDatabasePassword(values));
   if (problems.length > 0) throw invalid(problems);
   return { config: assemble(values), file, origins };
@@ -106,6 +108,13 @@ function complete(accepted: ReadonlyMap<SettingKey, unknown>, hostname: string):
     values.set(key, merged ? { ...(standard as object), ...(own as object | undefined) } : (own ?? standard));
   }
   return values;
+}
+
+/** Where nothing else names a password. */
+function takePasswordCredential(values: Map<SettingKey, unknown>, env: NodeJS.ProcessEnv): void {
+  const database = values.get('database') as string;
+  if (!database.startsWith('mysql:') || databasePassword(database) !== undefined) return;
+  values.set('databasePasswordFile', values.get('databasePasswordFile') ?? credentialFile('database-password', env));
 }
 
 function addDatabasePassword(values: Map<SettingKey, unknown>): string[] {

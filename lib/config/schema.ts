@@ -7,6 +7,7 @@ import {
   filePath,
   filePaths,
   hostName,
+  listenAddress,
   oneOf,
   optionalFilePath,
   optionalText,
@@ -120,6 +121,7 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
 
   xmlDirectory: setting(remotePath, 'Folder on the hosts for domain XML files.', '/tmp/vcl'),
   sshKeyFiles: setting(filePaths, 'Private keys for hosts and guests; those that exist are tried in this order.', [
+    '/etc/provisiond/ssh-key',
     '/etc/vcl/vcl.key',
     '~/.ssh/id_ed25519',
     '~/.ssh/id_ecdsa',
@@ -198,6 +200,12 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
     '/etc/provisiond/scripts/guest',
   ]),
   'scripts.timeoutMs': setting(wholeNumber(1000, DAY, 'milliseconds'), 'How long such a script may take.', 5 * MINUTE),
+  metrics: setting(
+    listenAddress,
+    'Where /metrics, /healthz and /readyz are told; by default nowhere. Next start.',
+    null,
+  ),
+  http: setting(listenAddress, 'Where the page to look at is; by default nowhere. Next start.', null),
 
   'log.level': setting(oneOf('debug', 'info', 'warn', 'error'), 'The least important lines to log.', 'info'),
   'log.format': setting(oneOf('human', 'json'), 'Lines for people, or a JSON object a line.', 'human'),

@@ -11,6 +11,9 @@
  *  3. `extendDomainXml(xml, context)` pure: gets a deep copy of the default tree and returns the tree to be defined.
  *                          May be called any number of times.
  * The core does everything else: removes old domains, writes, defines and starts, waits for the guest, undoes.
+ *  4. `preStart(context)`  before each start of the domain, also the later ones. MUST be safe to repeat.
+ *  5. `removeDisks(context)` when the computer's domains are gone, and when a load is undone: removes what `preDefine`
+ *                          made elsewhere than at `context.disk.path`. MUST do nothing when nothing is there.
  * Order of 2 and 3 as in VCL: `extendDomainXml` first, then `preDefine`.
  *
  * THE LIFE OF AN OS MODULE: `postLoad` after the guest answered; then, each at most once at a time, `reserve`,
@@ -26,6 +29,7 @@
  */
 import type { Host } from '../host/host';
 import type { Forecast, ImageChoice } from '../model/forecast';
+import type { BootMethod, BootPlan } from '../model/boot';
 import type { FixedAddress, Reservation } from '../model/reservation';
 import type { DomainIdentity } from '../model/identity';
 
@@ -81,6 +85,8 @@ export interface DriverContext {
   readonly reservation: Reservation;
   readonly identity: DomainIdentity;
   readonly host: HostFactsForDriver;
+  /** How the guest is to boot, one of the driver's `bootMethods`; the tree says so already in libvirt's words. */
+  readonly boot: BootPlan;
   /** Files of this load. */
   readonly disk: { readonly path: string; readonly format: string };
   readonly images: ImageVerbs;
@@ -110,10 +116,18 @@ export interface HypervisorDriver extends Plugin {
   readonly diskDriverName: string;
   /** Disk formats it can run from, the preferred first. */
   readonly diskFormats: readonly string[];
+  /** Ways of booting that it has; default: `firmware`. What is not here is refused before anything is changed. */
+  readonly bootMethods?: readonly BootMethod[];
+  /** How a guest boots of which nobody said anything. Default: from its first disk, by a BIOS. Pure. */
+  defaultBoot?(reservation: Reservation): BootPlan;
+  /** File on the host with what the guest says, where the hypervisor itself writes it (append-only, by name). Pure. */
+  consoleLog?(domainName: string): string;
   /** Can this driver drive that host? */
   probe(host: HostFactsForDriver): Promise<ProbeVerdict> | ProbeVerdict;
   extendDomainXml?(xml: DomainXml, context: DriverContext): DomainXml;
   preDefine?(context: DriverContext): Promise<void>;
+  preStart?(context: DriverContext): Promise<void>;
+  removeDisks?(context: DriverContext): Promise<void>;
 }
 
 // ---------------------------------------------------------------------------------------------------- OS modules

@@ -147,13 +147,27 @@ export function guardDriver(loaded: LoadedPlugin<'driver'>, limits: HookLimits):
         return extended;
       });
   }
-  if (plugin.preDefine) {
-    guarded.preDefine = (context) =>
-      callHook(loaded, 'preDefine', limits, context.signal, (signal) =>
-        plugin.preDefine!(confineContext(loaded, context, signal)),
+  if (plugin.defaultBoot) {
+    guarded.defaultBoot = (reservation) =>
+      callSyncHook(loaded, 'defaultBoot', limits, () => plugin.defaultBoot!(reservation));
+  }
+  if (plugin.consoleLog) {
+    guarded.consoleLog = (name) =>
+      callSyncHook(loaded, 'consoleLog', limits, () => checkPath(plugin.consoleLog!(name)));
+  }
+  for (const hook of ['preDefine', 'preStart', 'removeDisks'] as const) {
+    if (!plugin[hook]) continue;
+    guarded[hook] = (context) =>
+      callHook(loaded, hook, limits, context.signal, (signal) =>
+        plugin[hook]!(confineContext(loaded, context, signal)),
       );
   }
   return guarded;
+}
+
+function checkPath(file: unknown): string {
+  if (typeof file === 'string' && file.startsWith('/')) return file;
+  throw new Error('must return an absolute path');
 }
 
 /** The OS module with every stage guarded. */

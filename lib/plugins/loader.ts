@@ -12,7 +12,7 @@ import vm from 'node:vm';
 import { describeError } from '../errors';
 import type { Log } from '../log';
 import { SYNC_LIMIT_MS, confine } from './confinement';
-import { type Trust, type TrustedFile, judgeFile, programTrust, strictTrust } from './file-trust';
+import { type Trust, type TrustedFile, judgeFile, programTrust, strictTrust, trustOfOwner } from './file-trust';
 import { type PluginKind, type PluginOf, judgeShape } from './plugin-shape';
 
 /** One file of a plugin folder and what became of it. */
@@ -92,6 +92,17 @@ export class PluginLoader<K extends PluginKind> {
     }
     this.forgetGone(new Set(verdicts.map(({ file }) => file)));
     return { plugins: [...plugins.values()], verdicts };
+  }
+
+  /**
+   * Judges one file as if it lay in a folder of `pluginDirs`.
+   * @param trust who may own and write it; null: whoever does, to learn what else there is to say
+   */
+  examine(file: string, trust: Trust | null): { verdict: Verdict; loaded: LoadedPlugin<K> | null } {
+    const folder = { path: path.dirname(file), trust: trust ?? trustOfOwner(file), configured: true };
+    const plugins = new Map<string, LoadedPlugin<K>>();
+    const verdict = this.judge(folder, path.basename(file), plugins);
+    return { verdict, loaded: [...plugins.values()][0] ?? null };
   }
 
   private files(): { folder: PluginFolder; name: string }[] {

@@ -33,8 +33,9 @@ export interface JobMakerParts {
 }
 
 export function jobMaker(adapters: JobMakerParts): JobMaker {
-  const { config, store, hosts, connector, registry, addSecret, slots, node, queues } = adapters;
+  const { store, hosts, connector, addSecret, slots, node, queues } = adapters;
   return (parts) => {
+    const { config, registry } = adapters;
     const { claim, reservation, watch, log, onEnd } = parts;
     const { signal } = watch;
     // Made when first asked for, so that rows which cannot be used fail the step that needs them.

@@ -53,10 +53,10 @@ export interface Job extends LoadContext {
 export interface Findings {
   nodeStatus?: NodeStatus;
   reclaim?: 'keep' | 'sanitize' | 'reload' | 'unload';
-  /** What a reload is to bring. */
-  nextImage?: ImageChoice;
   /** The computer's domain ran when its fate was decided. */
   guestRuns?: boolean;
+  /** What a reload is to bring. */
+  nextImage?: ImageChoice;
 }
 
 export type JobStep = Step<Job, Transition>;

@@ -75,7 +75,11 @@ async function sanitize(job: Job): Promise<void> {
     if (job.signal.aborted) throw error;
     job.log.warn('the guest could not be cleaned; it is loaded anew or unloaded instead', { error });
     job.findings.reclaim = await afterUse(job);
+    return;
   }
+  // The end may have come between the last stage in the guest and the record of it.
+  const { image, computer } = job.reservation;
+  await job.store.setCurrentImage(job.claim, computer.id, { id: image.id, revisionId: image.revisionId });
 }
 
 /** Scripts of the site may want to run in the guest; one that does not run is not waited for. */

@@ -28,6 +28,7 @@ type ClaimVerbs = Pick<
   | 'setRemoteIp'
   | 'touchLastCheck'
   | 'competitors'
+  | 'isHeldByOthers'
   | 'completeCompetitor'
   | 'insertReload'
 >;
@@ -74,6 +75,11 @@ export function claimVerbs(db: Database): ClaimVerbs {
         [reservationId],
       ),
     competitors: (computerId, requestId) => competitors(db, computerId, requestId),
+    isHeldByOthers: async (computerId, requestId) => {
+      const other = `select q.id from reservation r join request q on q.id = r.requestid
+        where r.computerid = ? and q.id <> ? and q.stateid not in (${stateIds('complete', 'failed', 'new')})`;
+      return (await db.one(other, [computerId, requestId])) !== undefined;
+    },
     completeCompetitor: (claim, competitor) => completeCompetitor(db, claim, competitor),
     insertReload: (claim, reservation, image) => insertReload(db, claim, reservation, image),
   };

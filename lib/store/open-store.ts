@@ -1,6 +1,7 @@
 /** Opens the database of a configuration, as the two ports. */
 import { openDatabase, type Database } from './database';
 import type { FrontEnd } from './front-end';
+import { bootVerbs } from './boot-verbs';
 import { inventoryVerbs } from './inventory';
 import { inventoryListVerbs } from './inventory-lists';
 import { listingVerbs } from './reservation-details';
@@ -38,5 +39,6 @@ function frontEnd(db: Database): FrontEnd {
     ...inventoryVerbs(db),
     ...siteRowVerbs(db),
     ...ownershipVerbs(db),
+    ...bootVerbs(db),
   };
 }

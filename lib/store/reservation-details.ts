@@ -12,8 +12,9 @@ export function listingVerbs(db: Database): Pick<FrontEnd, 'listReservations' | 
   return {
     listReservations: async () => {
       const rows = await db.rows<SummaryRow>(`${summarySql(db)} order by q.start, q.id, r.id`);
-      const parents = rows.filter((row, index) => rows[index - 1]?.requestId !== row.requestId);
-      return parents.map((parent) => toSummary(rows.filter((row) => row.requestId === parent.requestId)));
+      const requests = new Map<number, SummaryRow[]>();
+      for (const row of rows) requests.set(row.requestId, [...(requests.get(row.requestId) ?? []), row]);
+      return [...requests.values()].map(toSummary);
     },
     show: (requestId, sinceEventId) => showReservation(db, requestId, sinceEventId),
   };

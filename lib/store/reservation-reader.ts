@@ -44,6 +44,7 @@ const reservationSql = (dialect: Dialect): string => `
     c.privateIPaddress, c.eth0macaddress, c.eth1macaddress, c.currentimageid, c.imagerevisionid as currentRevisionId,
     c.nextimageid, pm.perlpackage as provisioningPackage, xm.perlpackage as predictivePackage, guest.hostkey as guestKey,
     exists (select 1 from nathostcomputermap nat where nat.computerid = c.id) as behindNat,
+    coalesce(bootc.parameters, booti.parameters, bootp.parameters) as boot,
     ${HOST_COLUMNS},
     m.id as nodeId, m.hostname as nodeHostname, m.\`keys\` as nodeKeys, m.publicIPconfiguration, m.publicSubnetMask,
     m.publicDefaultGateway, m.publicDNSserver, m.NOT_STANDALONE,
@@ -68,6 +69,9 @@ const reservationSql = (dialect: Dialect): string => `
   left join imagetype dt on dt.id = p.datastoreimagetypeid
   left join imagetype rt on rt.id = p.repositoryimagetypeid
   left join provisiond_host way on way.computerid = h.id
+  left join provisiond_boot bootc on bootc.kind = 'computer' and bootc.targetid = c.id
+  left join provisiond_boot booti on booti.kind = 'image' and booti.targetid = i.id
+  left join provisiond_boot bootp on bootp.kind = 'profile' and bootp.targetid = p.id
   join managementnode m on m.id = r.managementnodeid
   join user u on u.id = q.userid
   left join affiliation a on a.id = u.affiliationid

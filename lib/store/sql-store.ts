@@ -1,5 +1,6 @@
 /** The store, put together from its verbs. */
 import { blockVerbs } from './blocks';
+import { censusVerbs } from './census-verbs';
 import { claimVerbs } from './claim-verbs';
 import { clusterVerbs } from './cluster-verbs';
 import { imageVerbs } from './image-verbs';
@@ -25,6 +26,7 @@ export function sqlStore(db: Database): Store {
     ...migrationVerbs(db),
     ...leaseVerbs(db),
     ...inboxVerbs(db),
+    ...censusVerbs(db),
     ...readerVerbs(db),
     ...storyVerbs(db),
     ...claimVerbs(db),

@@ -33,11 +33,13 @@ export interface FakeSiteOptions {
   readonly computers?: readonly Partial<NewComputer>[];
   readonly settings?: Partial<Config>;
   readonly timings?: Partial<Timings>;
+  /** Default: SQLite in a file of the site. */
+  readonly database?: string;
 }
 
 export class FakeSite {
   readonly folder = mkdtempSync(path.join(tmpdir(), 'provisiond-site-'));
-  readonly url = `sqlite:${path.join(this.folder, 'db')}`;
+  readonly url: string;
   readonly log = new MemoryLog();
   readonly hosts = new Map<string, FakeHost>();
   readonly guests = new Map<string, FakeGuests>();
@@ -52,6 +54,7 @@ export class FakeSite {
   private readonly places = new Map<string, Slots>();
 
   private constructor(private readonly options: FakeSiteOptions) {
+    this.url = options.database ?? `sqlite:${path.join(this.folder, 'db')}`;
     this.openStore();
     for (const name of options.hosts ?? ['host1']) {
       const host = new FakeHost({ name });

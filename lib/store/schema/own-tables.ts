@@ -121,5 +121,13 @@ const CALL = queued('provisiond_call', {
 });
 
 export const QUEUE_TABLES: readonly Table[] = [MESSAGE, CALL];
+/** Boot parameters as JSON; `kind` says whose: a computer's, an image's or a VM profile's. */
+const BOOT = table(
+  'provisiond_boot',
+  { kind: string(16), targetid: integer('mediumint'), parameters: text('text') },
+  { primaryKey: ['kind', 'targetid'] },
+);
+
+export const BOOT_TABLES: readonly Table[] = [BOOT];
 
 export const OWN_TABLES: readonly Table[] = [LEASE, JOB, EVENT, HOST, GUEST];

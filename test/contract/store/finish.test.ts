@@ -70,13 +70,20 @@ describeOnBoth('the end of a claim', (current) => {
     expect(await logOf(t)).toMatchObject({ ending: 'released' });
   });
 
-  it('frees the computer of a request that the front end deleted', async () => {
+  it('frees the computer of a request that the front end deleted, once it was cleared', async () => {
     const t = current();
     const { claim, reservation, requestId } = await takeNew(t);
     await t.store.setComputerState(claim, reservation.computer.id, 'reloading');
     await t.db.change('delete from request where id = ?', [requestId]);
-    expect(await t.store.finish(claim, [reservation], { request: 'reserved', computer: 'reserved' })).toBe('overtaken');
+    await t.db.change("insert into provisiond_guest (computerid, hostkey) values (?, 'key')", [
+      reservation.computer.id,
+    ]);
+    expect(await t.store.finish(claim, [reservation], { request: 'reserved', computer: 'reserved' })).toBe('gone');
+    expect(await computerOf(t, reservation.computer.id)).toEqual({ stateid: 6 });
+    const cleared = { request: 'complete', unloaded: true } as const;
+    expect(await t.store.finish(claim, [reservation], cleared)).toBe('overtaken');
     expect(await computerOf(t, reservation.computer.id)).toEqual({ stateid: 2 });
+    expect(await t.db.rows('select * from provisiond_guest')).toEqual([]);
   });
 
   it('never takes a computer out of maintenance', async () => {

@@ -40,6 +40,8 @@ describe('a configuration without anything', () => {
   it('has a value for every key, and an SQLite database in the state folder', () => {
     expect(load('')).toEqual({
       stateDir: '/var/lib/provisiond',
+      metrics: null,
+      http: null,
       database: 'sqlite:/var/lib/provisiond/provisiond.db',
       managementNode: 'node7.example.org',
       pluginDirs: [],
@@ -58,6 +60,7 @@ describe('a configuration without anything', () => {
       userPasswordLength: 12,
       xmlDirectory: '/tmp/vcl',
       sshKeyFiles: [
+        '/etc/provisiond/ssh-key',
         '/etc/vcl/vcl.key',
         ...['id_ed25519', 'id_ecdsa', 'id_rsa'].map((name) => path.join(os.homedir(), '.ssh', name)),
       ],
