@@ -4,7 +4,6 @@ import type { Config } from '../config/config';
 import { ProvisiondError } from '../errors';
 import { script } from '../host/host';
 import { fetchHostKey } from '../host/ssh-host';
-import type { HostFacts } from '../model/reservation';
 import type { FrontEnd, HostSummary, NewHost } from '../store/front-end';
 import type { App } from './app';
 import { nodeAddress } from './node-address';
@@ -156,7 +155,7 @@ async function describeSize(app: App, name: string, way: Way, { ram, cpus }: Hos
   const { transport, port, user, hostKey, driver, maxLoads } = way;
   const connection = { transport, port, user, hostKey, driver, maxLoads };
   const facts = { computerId: 0, hostname: name, shortName: name, address: way.address, connection };
-  const host = app.hosts.get(facts as unknown as HostFacts);
+  const host = app.hosts.get(facts);
   const { stdout } = await host.run(script('nproc; sed -n "s/^MemTotal: *\\([0-9]*\\) kB/\\1/p" /proc/meminfo'));
   const [processors, memoryKiB] = stdout.split('\n').map(Number);
   return { ramMiB: ram ?? Math.floor((memoryKiB ?? 0) / 1024), cpus: cpus ?? processors ?? 1 };

@@ -1,5 +1,5 @@
 /** The VM hosts of this daemon: one adapter each, for as long as the host is reached in the same way. */
-import type { HostFacts } from '../model/reservation';
+import type { HostFacts, WayToHost } from '../model/reservation';
 import type { WayState } from './circuit-breaker';
 import type { ClosableHost, Host } from './host';
 import { LocalHost } from './local-host';
@@ -45,7 +45,7 @@ export class HostPool {
   }
 
   /** The host; a new one when the way to it changed, while commands on the old one come to their end. */
-  get(facts: HostFacts): Host {
+  get(facts: WayToHost): Host {
     const way = JSON.stringify([facts.address, facts.shortName, wayOf(facts)]);
     const known = this.#hosts.get(facts.computerId);
     if (known?.way === way) return known.host;
@@ -85,7 +85,7 @@ export class HostPool {
     await Promise.all(hosts.map((host) => host.close()));
   }
 
-  #make(facts: HostFacts): PooledHost {
+  #make(facts: WayToHost): PooledHost {
     const { transport, port, user, hostKey } = facts.connection;
     const { commandTimeoutMs } = this.#options;
     if (transport === 'local') return new LocalHost({ name: facts.shortName, commandTimeoutMs });
@@ -106,6 +106,6 @@ export class HostPool {
 }
 
 /** What of the connection decides how the host is reached; its driver and limits do not. */
-function wayOf({ connection }: HostFacts): unknown[] {
+function wayOf({ connection }: WayToHost): unknown[] {
   return [connection.transport, connection.port, connection.user, connection.hostKey];
 }

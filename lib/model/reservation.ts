@@ -108,6 +108,8 @@ export interface ComputerFacts {
   readonly provisioningPackage: string;
   /** `module.perlpackage` of its predictive module, for example `VCL::Module::Predictive::Level_1`. */
   readonly predictivePackage: string;
+  /** Users reach it by ports of a NAT host (`nathostcomputermap`). */
+  readonly behindNat: boolean;
 }
 
 export interface HostFacts {
@@ -120,6 +122,24 @@ export interface HostFacts {
   readonly profile: VmProfile;
   /** From `provisiond_host`; defaults where it has no row. */
   readonly connection: HostConnection;
+}
+
+/** What is needed to run commands on a machine. */
+export type WayToHost = Omit<HostFacts, 'profile'>;
+
+/** A host whose public ports lead to guests. */
+export interface NatHost {
+  readonly id: number;
+  readonly resourceId: number;
+  readonly publicIp: string;
+  /** Null: this management node itself. */
+  readonly way: WayToHost | null;
+}
+
+export interface NatForward {
+  readonly publicPort: number;
+  readonly port: number;
+  readonly protocol: 'TCP' | 'UDP';
 }
 
 /** How to reach a VM host, beyond what VCL's tables say. */

@@ -75,8 +75,8 @@ async function lookForUser(job: Job): Promise<Transition | void> {
   if ((await job.guest.connectedFrom(remoteIp, ignoredAddresses(job))) !== null) return;
   job.narrator.note('reconnecttimeout', 'the user is not connected');
   const deadline = performance.now() + job.timings.reconnecttimeout * 1000;
-  while (performance.now() < deadline) {
-    await job.watch.pause(LOOK_FOR_USER_MS);
+  for (let leftMs; (leftMs = deadline - performance.now()) > 0;) {
+    await job.watch.pause(Math.min(LOOK_FOR_USER_MS, leftMs));
     // Nobody can be connected to a machine that somebody has paused, suspended or that crashed: it is not his fault.
     const power = await job.provisioner.powerStatus();
     if (power !== 'on' && power !== 'blocked') {

@@ -69,6 +69,7 @@ export function jobMaker(adapters: JobMakerParts): JobMaker {
         return provisioner();
       },
       guest,
+      natHost: ({ way }) => (way === null ? node : hosts.get(way)),
       messages: new Messenger({
         ...{ store, claim, reservation, log, mailIsOn: queues.mailIsOn },
         writeToConsole: (line) => guest.notifyUser(line),

@@ -1,11 +1,12 @@
 /** What a state's steps work with: one claimed request, its frozen reservation, and the ports. */
 import type { Config } from '../config/config';
 import type { FrontEndCalls } from '../front-end-rpc/queued-calls';
+import type { Host } from '../host/host';
 import type { LoadContext } from '../libvirt/load-steps';
 import type { Messages } from '../messages/messenger';
 import type { ImageChoice } from '../model/forecast';
 import type { NodeStatus } from '../model/power';
-import type { Reservation } from '../model/reservation';
+import type { NatHost, Reservation } from '../model/reservation';
 import type { WorkableState } from '../model/states';
 import type { Timings, Variables } from '../model/timings';
 import type { PredictiveModule } from '../plugins/api';
@@ -26,6 +27,8 @@ export interface Job extends LoadContext {
   readonly variables: Variables;
   readonly store: Store;
   readonly guest: GuestAccess;
+  /** For commands on a NAT host. */
+  natHost(nat: NatHost): Host;
   /** @throws PREDICTIVE_MODULE_NOT_FOUND, PLUGIN_REJECTED */
   predictiveModule(): PredictiveModule;
   /** To users and admins; written down at once, sent later. */

@@ -5,6 +5,7 @@ import type { WorkableState } from '../model/states';
 import type { Transition } from '../store/store';
 import { ownerAccount } from './accounts';
 import type { Findings, Job, JobStep, StateHandler } from './job';
+import { closeNatPorts } from './nat';
 import { predict } from './predict';
 import { releaseComputer } from './release-computer';
 
@@ -17,6 +18,7 @@ export function reclaimHandler(state: WorkableState, story: string): StateHandle
 
 function reclaimSteps(story: string): JobStep[] {
   return [
+    closeNatPorts,
     { name: 'decide what becomes of the computer', story: { before: story }, run: decide },
     { name: 'clean the guest', done: (job) => job.findings.reclaim !== 'sanitize', run: sanitize },
     { name: 'say goodbye to the guest', done: isKept, run: sayGoodbye },
@@ -82,14 +84,16 @@ async function sanitize(job: Job): Promise<void> {
 
 /** Scripts of the site may want to run in the guest; one that does not run is not waited for. */
 async function sayGoodbye(job: Job): Promise<void> {
-  if (job.findings.guestRuns && (job.findings.reclaim === 'unload' || job.findings.reclaim === 'reload')) {
-    await job.guest.postReservation().catch((error: unknown) => {
-      if (job.signal.aborted) throw error;
-      job.log.info('no last stage in the guest', { error });
+  const { guest, scripts, log, signal } = job;
+  const guestRuns = job.findings.guestRuns === true;
+  if (guestRuns) {
+    await guest.postReservation().catch((error: unknown) => {
+      if (signal.aborted) throw error;
+      log.info('no last stage in the guest', { error });
     });
-    await job.scripts.run('post_reservation');
   }
-  await job.guest.forget();
+  await scripts.run('post_reservation', { guestRuns });
+  await guest.forget();
 }
 
 async function orderReload(job: Job): Promise<void> {

@@ -2,6 +2,7 @@ import { variableFor } from '../model/timings';
 import type { Transition } from '../store/store';
 import { SHORT_PATIENCE } from '../work/siblings';
 import type { Job, StateHandler } from './job';
+import { forwardNatPorts } from './nat';
 import { releaseComputer } from './release-computer';
 
 /** How often the guest is asked whether the user came. VCL: 15 s. */
@@ -22,6 +23,7 @@ export const reservedState: StateHandler = {
     { name: 'wait for the user to acknowledge', done: isAcknowledged, run: waitForAcknowledgement },
     { name: 'start the clock for the first connection', run: startConnectClock },
     { name: 'grant access', run: (job) => job.guest.grantAccess(allowedFrom(job)) },
+    forwardNatPorts,
     { name: 'tell the guest its cluster', done: (job) => job.siblings.alone, run: updateCluster },
     { name: 'post-reserve', story: { after: 'postreserve' }, run: postReserve },
     { name: 'wait for the user to connect', run: waitForConnection },

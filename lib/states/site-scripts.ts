@@ -36,8 +36,8 @@ export interface SiteScriptsParts {
 }
 
 export interface SiteScripts {
-  /** Runs what there is for the stage; nothing is success. Never throws for a script. */
-  run(stage: ScriptStage): Promise<void>;
+  /** Runs what there is for the stage; nothing is success. Never throws for a script. @param guestRuns default: yes */
+  run(stage: ScriptStage, where?: { readonly guestRuns: boolean }): Promise<void>;
 }
 
 export function siteScripts(parts: SiteScriptsParts): SiteScripts {
@@ -55,8 +55,8 @@ export function siteScripts(parts: SiteScriptsParts): SiteScripts {
     }
   };
   return {
-    async run(stage) {
-      const inGuest = NOT_IN_GUEST.includes(stage) ? [] : await scriptsOf(settings.inGuest, stage);
+    async run(stage, { guestRuns } = { guestRuns: true }) {
+      const inGuest = NOT_IN_GUEST.includes(stage) || !guestRuns ? [] : await scriptsOf(settings.inGuest, stage);
       await each(inGuest, 'in the guest', (file) => runInGuest(parts, stage, file));
       const onNode = await scriptsOf(settings.onNode, stage);
       if (onNode.length > 0)

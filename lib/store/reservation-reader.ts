@@ -43,6 +43,7 @@ const reservationSql = (dialect: Dialect): string => `
     c.id as computerId, c.stateid as computerStateId, c.hostname, c.type as computerType, c.IPaddress,
     c.privateIPaddress, c.eth0macaddress, c.eth1macaddress, c.currentimageid, c.imagerevisionid as currentRevisionId,
     c.nextimageid, pm.perlpackage as provisioningPackage, xm.perlpackage as predictivePackage, guest.hostkey as guestKey,
+    exists (select 1 from nathostcomputermap nat where nat.computerid = c.id) as behindNat,
     coalesce(bootc.parameters, booti.parameters, bootp.parameters) as boot,
     ${HOST_COLUMNS},
     m.id as nodeId, m.hostname as nodeHostname, m.\`keys\` as nodeKeys, m.publicIPconfiguration, m.publicSubnetMask,

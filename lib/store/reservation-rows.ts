@@ -71,6 +71,7 @@ export interface ReservationRow {
   provisioningPackage: string;
   predictivePackage: string;
   guestKey: Maybe<string>;
+  behindNat: number;
   /** JSON, see `rowsOfJson`. */
   connectMethods: unknown;
   hostComputerId: Maybe<number>;
@@ -232,6 +233,7 @@ function toComputer(row: ReservationRow): ComputerFacts {
     nextImageId: row.nextimageid,
     provisioningPackage: row.provisioningPackage,
     predictivePackage: row.predictivePackage,
+    behindNat: row.behindNat === 1,
   };
 }
 

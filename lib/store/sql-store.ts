@@ -12,6 +12,7 @@ import { forecastVerbs } from './forecast';
 import { inboxVerbs } from './inbox-verbs';
 import { leaseVerbs } from './lease-verbs';
 import { migrationVerbs } from './migration';
+import { natVerbs } from './nat-verbs';
 import { messageVerbs } from './message-facts';
 import { queueVerbs } from './queues';
 import { operationVerbs } from './operation-verbs';
@@ -38,6 +39,7 @@ export function sqlStore(db: Database): Store {
     ...messageVerbs(db),
     ...clusterVerbs(db),
     ...serverVerbs(db),
+    ...natVerbs(db),
     ...imageVerbs(db),
     ...baseVerbs(db),
     ...finishVerbs(db),

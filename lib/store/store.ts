@@ -13,6 +13,8 @@ import type {
   FixedAddress,
   GroupMember,
   ManagementNodeFacts,
+  NatForward,
+  NatHost,
   RequestRow,
   Reservation,
   ServerFacts,
@@ -229,6 +231,14 @@ export interface Store extends BackgroundStore, OperationStore, BaseRecords {
   // --- clusters
   /** All reservations of a request, the parent first. */
   siblings(requestId: number): Promise<Sibling[]>;
+
+  // --- NAT hosts
+  /** Null: none. @throws REQUEST_INVALID: it is a machine that this node cannot reach */
+  natHost(reservation: Reservation): Promise<NatHost | null>;
+  /** A port of its own for each of the connect methods'; those that it has stay. @throws REQUEST_INVALID: none is free */
+  reserveNatPorts(claim: Claim, reservation: Reservation, nat: NatHost, ranges: string): Promise<NatForward[]>;
+  /** In VCL's history, once. */
+  noteNatForwards(reservation: Reservation, nat: NatHost, forwards: readonly NatForward[]): Promise<void>;
 
   // --- server requests
   /** As it is now: the front end writes this row after the reservation. */

@@ -7,17 +7,20 @@ import { execFileSync } from 'node:child_process';
 import knex, { type Knex } from 'knex';
 import type { Config } from '../../lib/config/config';
 import { loadConfig } from '../../lib/config/load';
+import { FrontEndClient } from '../../lib/front-end-rpc/front-end-client';
+import { Mailer } from '../../lib/messages/mailer';
 import { jobMaker } from '../../lib/states/job-maker';
 import { describeError } from '../../lib/errors';
+import type { Host } from '../../lib/host/host';
 import { LocalHost } from '../../lib/host/local-host';
 import { Slots } from '../../lib/host/slots';
 import { STATE_IDS, stateName, type StateName } from '../../lib/model/states';
 import { PluginRegistry } from '../../lib/plugins/registry';
 import type { Lease } from '../../lib/store/store';
 import { Poller } from '../../lib/work/poller';
+import { Queues } from '../../lib/work/queues';
 import { Worker } from '../../lib/work/worker';
 import { MemoryLog } from '../fixtures/memory-log';
-import { NO_DELIVERIES } from './deliveries';
 import { FakeGuests } from './fake-guest';
 import { FakeHost } from './fake-host';
 import { computer, HOST, type MariadbServer, openTestStore, type StoreDialect, type TestStore } from './store';
@@ -26,6 +29,8 @@ export interface FakeSiteOptions {
   readonly dialect?: StoreDialect;
   readonly server?: MariadbServer;
   readonly settings?: Partial<Config>;
+  /** What the management node's own commands are run on. */
+  readonly node?: Host;
   /** How many computers the host has: `vm1.test`, `vm2.test` … */
   readonly computers?: number;
 }
@@ -60,7 +65,7 @@ const ASKS_FOR_USER = /announced=/;
 
 export class FakeSite {
   readonly log = new MemoryLog();
-  private readonly nodes: { poller: Poller; worker: Worker; lease: Lease }[] = [];
+  private readonly nodes: { poller: Poller; worker: Worker; queues: Queues; lease: Lease }[] = [];
 
   private constructor(
     readonly host: FakeHost,
@@ -68,6 +73,7 @@ export class FakeSite {
     readonly t: TestStore,
     readonly database: Knex,
     readonly config: Config,
+    private readonly node: Host,
   ) {}
 
   /** @param options without a daemon until {@link startNode} */
@@ -89,11 +95,9 @@ export class FakeSite {
       env: { PROVISIOND_STATE_DIR: host.folder, PROVISIOND_MANAGEMENT_NODE: 'node.test' },
     });
     const quick = { pollIntervalMs: 20, retryDelayMs: 20, guestBootTimeoutMs: 10_000, xmlDirectory: host.path('xml') };
-    const site = new FakeSite(host, new FakeGuests(host), t, connect(t.url), {
-      ...config,
-      ...quick,
-      ...options.settings,
-    });
+    const settings = { ...config, ...quick, ...options.settings };
+    const node = options.node ?? new LocalHost({ name: 'node' });
+    const site = new FakeSite(host, new FakeGuests(host), t, connect(t.url), settings, node);
     site.putImage(t.image.fileName);
     await site.database('connectmethodmap').delete(); // no services run in fake guests
     return site;
@@ -107,6 +111,9 @@ export class FakeSite {
   async startNode(lease: Lease = this.t.lease): Promise<void> {
     const { config, host, guests, log } = this;
     const { store } = this.t;
+    const frontEnd = new FrontEndClient(config.xmlrpc);
+    const mailer = new Mailer(config.mail, 'node.test');
+    const queues = new Queues({ store, config, frontEnd, mailer }, lease, log);
     const ports = {
       config,
       store,
@@ -115,12 +122,12 @@ export class FakeSite {
       registry: new PluginRegistry(config, log),
       addSecret: () => {},
       slots: new Slots(10),
-      node: new LocalHost({ name: 'node' }),
-      queues: NO_DELIVERIES,
+      node: this.node,
+      queues,
     };
     const worker: Worker = new Worker(store, config, jobMaker(ports), log, () => poller.pollNow());
     const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
-    this.nodes.push({ poller, worker, lease });
+    this.nodes.push({ poller, worker, queues, lease });
     poller.start();
   }
 
@@ -131,9 +138,10 @@ export class FakeSite {
 
   /** As SIGTERM does. */
   async stopNodes(): Promise<void> {
-    for (const { poller, worker } of this.nodes.splice(0)) {
+    for (const { poller, worker, queues } of this.nodes.splice(0)) {
       await poller.stop();
       await worker.stop('the test stops it');
+      await queues.stop();
     }
   }
 

@@ -281,7 +281,7 @@ export class FakeSite {
     [this.store, this.frontEnd, this.database] = [store, frontEnd, db];
   }
 
-  private hostOf(facts: HostFacts): FakeHost {
+  private hostOf(facts: Pick<HostFacts, 'shortName'>): FakeHost {
     return this.hosts.get(facts.shortName)!;
   }
 

@@ -40,6 +40,7 @@ export const EXAMPLE_RESERVATION: Reservation = {
     ...{ currentImageId: 1, currentRevisionId: 1, nextImageId: 1 },
     provisioningPackage: 'VCL::Module::Provisioning::libvirt',
     predictivePackage: 'VCL::Module::Predictive::Level_1',
+    behindNat: false,
   },
   host: {
     ...{ computerId: 3, hostname: 'host1.example.org', shortName: 'host1', address: '192.0.2.3' },
