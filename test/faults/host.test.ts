@@ -4,7 +4,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { audit } from '../support/auditor';
-import { round, writeTable } from '../support/fault-table';
+import { inLongForm, round, writeTable } from '../support/fault-table';
 import { eventually, Site } from '../support/site';
 import { TcpProxy } from '../support/tcp-proxy';
 
@@ -52,19 +52,23 @@ describe('a load', () => {
   const begun = (requestId: number) =>
     eventually(async () => (await site.loadStates(requestId)).includes('startload'), 20);
 
-  it('goes on when libvirtd is killed in its middle and started again', async () => {
-    await round('libvirtd killed with kill -9 in a load and restarted', 'P2 P3', async () => {
-      site = await Site.open({ settings: { retryAttempts: 6, retryDelayMs: 500 } });
-      const requestId = await site.reserve({ computer: 'vm1' });
-      await begun(requestId);
-      process.kill(libvirtd(), 'SIGKILL');
-      await pause(1500);
-      startLibvirtd();
-      await libvirtdAnswers();
-      await startedUp(requestId);
-      await clearUp(requestId);
-    });
-  }, 150_000);
+  inLongForm(
+    'goes on when libvirtd is killed in its middle and started again',
+    async () => {
+      await round('libvirtd killed with kill -9 in a load and restarted', 'P2 P3', async () => {
+        site = await Site.open({ settings: { retryAttempts: 6, retryDelayMs: 500 } });
+        const requestId = await site.reserve({ computer: 'vm1' });
+        await begun(requestId);
+        process.kill(libvirtd(), 'SIGKILL');
+        await pause(1500);
+        startLibvirtd();
+        await libvirtdAnswers();
+        await startedUp(requestId);
+        await clearUp(requestId);
+      });
+    },
+    150_000,
+  );
 
   it('goes on when libvirtd hangs for longer than a command may take', async () => {
     await round('libvirtd stopped (SIGSTOP) longer than the time limit of a command', 'P2 P3 P7', async () => {
@@ -83,19 +87,23 @@ describe('a load', () => {
     });
   }, 150_000);
 
-  it('goes on when the way to the host breaks again and again', async () => {
-    await round('ssh cut with RST five times in a load', 'P2 P3', async () => {
-      proxy = await TcpProxy.to(22);
-      site = await Site.open({ host: { port: proxy.port }, settings: { retryAttempts: 12 } });
-      const requestId = await site.reserve({ computer: 'vm1' });
-      for (let cut = 0; cut < 5; cut++) {
-        await pause(300 + Math.random() * 300);
-        proxy.reset();
-      }
-      await startedUp(requestId);
-      await clearUp(requestId);
-    });
-  }, 150_000);
+  inLongForm(
+    'goes on when the way to the host breaks again and again',
+    async () => {
+      await round('ssh cut with RST five times in a load', 'P2 P3', async () => {
+        proxy = await TcpProxy.to(22);
+        site = await Site.open({ host: { port: proxy.port }, settings: { retryAttempts: 12 } });
+        const requestId = await site.reserve({ computer: 'vm1' });
+        for (let cut = 0; cut < 5; cut++) {
+          await pause(300 + Math.random() * 300);
+          proxy.reset();
+        }
+        await startedUp(requestId);
+        await clearUp(requestId);
+      });
+    },
+    150_000,
+  );
 
   it('on another host is not held up by a host that swallows everything', async () => {
     await round('one host is a black hole, the other works', 'P7', async () => {

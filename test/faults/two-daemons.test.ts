@@ -192,13 +192,13 @@ function startGalera(): { folder: string; urls: string[] } | null {
     if (!cluster) return;
     let fault: FaultSite | undefined;
     await round('Galera: a daemon at each server, the active one killed', 'P1 P2', async () => {
-      const urls = await urlsOf('site');
+      const urls = await urlsOf(`site_${Date.now()}`);
       fault = await FaultSite.open({ database: urls[0]! });
       await takeTurns(fault, urls);
     });
     await round('Galera: one server killed, the other without quorum', 'P6', async () => {
       const { site } = fault!;
-      fault!.startDaemon('', { database: cluster!.urls[0]!.replace(/[^/]*$/, 'site') });
+      fault!.startDaemon();
       const requestId = await site.reserve({ computer: 'vm1' });
       await fault!.waitForRequest(requestId, ['pending/new']);
       spawnSync(GALERA, ['kill', cluster!.folder, 'two']);

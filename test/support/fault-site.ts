@@ -74,8 +74,9 @@ export class FaultSite {
   async waitForRequest(requestId: number, wanted: readonly (string | null)[], seconds = 30): Promise<string | null> {
     let state: string | null = '';
     const isThere = async () => wanted.includes((state = await this.site.requestState(requestId)));
-    await eventually(isThere, seconds).catch((error: unknown) => {
-      throw new Error(`request ${requestId} is ${state}, not ${wanted.join(', ')}: ${this.lastWords()}`, {
+    await eventually(isThere, seconds).catch(async (error: unknown) => {
+      const failure = await this.site.failure(requestId).catch(() => '');
+      throw new Error(`request ${requestId} is ${state} (${failure}), not ${wanted.join(', ')}: ${this.lastWords()}`, {
         cause: error,
       });
     });
