@@ -58,7 +58,8 @@ describe.each(dialects)('kill -9 at a step border, on %s', (dialect) => {
     await site.clear();
   }, 60_000);
 
-  const loads = pointsOf(stepsToTry('new'), dialect).map((point) => ({ state: 'new', point }));
+  const state: WorkableState = 'new';
+  const loads = pointsOf(stepsToTry(state), dialect).map((point) => ({ state, point }));
 
   it.each(loads)(
     'a load for $state that dies at "$point" goes on after the restart and leaves nothing',

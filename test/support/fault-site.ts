@@ -30,8 +30,12 @@ export class FaultSite {
     return path.join(this.site.folder, 'daemon.log');
   }
 
-  /** @param crashAt see lib/steps/crash-point.ts @param more other settings, for a daemon beside another */
-  startDaemon(crashAt = '', more: Partial<FakeDaemonSettings['config']> = {}): ChildProcess {
+  /** @param crashAt see lib/steps/crash-point.ts @param more other settings, for a daemon beside another @param env such as a clock that is wrong */
+  startDaemon(
+    crashAt = '',
+    more: Partial<FakeDaemonSettings['config']> = {},
+    env: NodeJS.ProcessEnv = {},
+  ): ChildProcess {
     const { config, host, managementNodeId, folder } = this.site;
     const log = { level: 'debug', format: 'human', file: null } as const;
     const world = { name: host.name, folder: host.folder };
@@ -46,7 +50,7 @@ export class FaultSite {
     const out = openSync(this.logFile, 'a');
     this.daemon = spawn(process.execPath, ['-r', REGISTER, PROGRAM, file], {
       stdio: ['ignore', out, out],
-      env: { ...process.env, PROVISIOND_CRASH_AT: crashAt },
+      env: { ...process.env, PROVISIOND_CRASH_AT: crashAt, ...env },
     });
     closeSync(out);
     return this.daemon;
