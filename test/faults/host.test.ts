@@ -1,7 +1,8 @@
 /** A host whose libvirtd dies or hangs, whose way breaks or swallows everything, whose disk is full. */
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { execFileSync, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { audit } from '../support/auditor';
 import { inLongForm, round, writeTable } from '../support/fault-table';
@@ -146,4 +147,51 @@ describe('a load', () => {
       }
     });
   }, 90_000);
+
+  inLongForm(
+    'fails with the reason when the disk fills up in the middle of it, and leaves nothing',
+    async () => {
+      await round('folder of the XML files is full, after the disk was made', 'P3', async () => {
+        site = await Site.open({ withoutDaemon: true });
+        const { xmlDirectory } = site.config;
+        mkdirSync(xmlDirectory, { mode: 0o700 });
+        execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k,mode=700', 'tmpfs', xmlDirectory]);
+        try {
+          execFileSync('sh', ['-c', 'cat /dev/zero > "$1/filler" 2>/dev/null || true', 'sh', xmlDirectory]);
+          await site.startDaemon();
+          const requestId = await site.reserve({ computer: 'vm1' });
+          await eventually(async () => (await site.requestState(requestId)) === 'failed/new', 60);
+          expect(await site.failure(requestId)).toMatch(/HOST_DISK_FULL/);
+          expect(await site.computerState('vm1')).toBe('available');
+        } finally {
+          execFileSync('umount', ['-l', xmlDirectory]);
+        }
+        expect(await audit({ ...site.config, vms: site.vms, datastore: site.datastore })).toEqual([]);
+      });
+    },
+    120_000,
+  );
+
+  inLongForm(
+    'is late, not wrong, when the disk of the host is slow',
+    async () => {
+      await round('qemu-img takes 4 s for everything', 'P3', async () => {
+        site = await Site.open();
+        const folder = path.join(site.folder, 'slow');
+        mkdirSync(folder);
+        copyFileSync('/usr/bin/qemu-img', path.join(folder, 'qemu-img.real'));
+        writeFileSync(path.join(folder, 'qemu-img'), `#!/bin/sh\nsleep 4\nexec ${folder}/qemu-img.real "$@"\n`);
+        [folder, `${folder}/qemu-img`, `${folder}/qemu-img.real`].forEach((file) => chmodSync(file, 0o755));
+        execFileSync('mount', ['--bind', path.join(folder, 'qemu-img'), '/usr/bin/qemu-img']);
+        try {
+          const requestId = await site.reserve({ computer: 'vm1' });
+          await startedUp(requestId, 90);
+          await clearUp(requestId);
+        } finally {
+          execFileSync('umount', ['-l', '/usr/bin/qemu-img']);
+        }
+      });
+    },
+    200_000,
+  );
 });
