@@ -71,22 +71,26 @@ describe('a load', () => {
     150_000,
   );
 
-  it('goes on when libvirtd hangs for longer than a command may take', async () => {
-    await round('libvirtd stopped (SIGSTOP) longer than the time limit of a command', 'P2 P3 P7', async () => {
-      site = await Site.open({ settings: { retryAttempts: 6, retryDelayMs: 500, commandTimeoutMs: 3000 } });
-      const requestId = await site.reserve({ computer: 'vm1' });
-      await begun(requestId);
-      const pid = libvirtd();
-      process.kill(pid, 'SIGSTOP');
-      try {
-        await pause(5000);
-      } finally {
-        process.kill(pid, 'SIGCONT');
-      }
-      await startedUp(requestId);
-      await clearUp(requestId);
-    });
-  }, 150_000);
+  inLongForm(
+    'goes on when libvirtd hangs for longer than a command may take',
+    async () => {
+      await round('libvirtd stopped (SIGSTOP) longer than the time limit of a command', 'P2 P3 P7', async () => {
+        site = await Site.open({ settings: { retryAttempts: 6, retryDelayMs: 500, commandTimeoutMs: 3000 } });
+        const requestId = await site.reserve({ computer: 'vm1' });
+        await begun(requestId);
+        const pid = libvirtd();
+        process.kill(pid, 'SIGSTOP');
+        try {
+          await pause(5000);
+        } finally {
+          process.kill(pid, 'SIGCONT');
+        }
+        await startedUp(requestId);
+        await clearUp(requestId);
+      });
+    },
+    150_000,
+  );
 
   inLongForm(
     'goes on when the way to the host breaks again and again',

@@ -10,7 +10,7 @@ import path from 'node:path';
 import knex from 'knex';
 import { NO_FAKE_GUESTS } from '../support/fake-guest';
 import { USER_ADDRESS } from '../support/fake-site';
-import { round, writeTable } from '../support/fault-table';
+import { LONG, round, writeTable } from '../support/fault-table';
 import { FaultSite } from '../support/fault-site';
 import { eventually, Site } from '../support/site';
 
@@ -57,60 +57,61 @@ function expectNowhere(secrets: Readonly<Record<string, readonly string[]>>, pla
 
 afterAll(writeTable);
 
-describe('secrets, with real hosts and guests,', () => {
-  let site: Site;
-  afterEach(() => site?.close(), 60_000);
+if (LONG)
+  describe('secrets, with real hosts and guests,', () => {
+    let site: Site;
+    afterEach(() => site?.close(), 60_000);
 
-  it('are in no argument, log, story, error or XML', async () => {
-    await round('canaries for secrets in a whole life (real parts)', 'P11', async () => {
-      const lab = process.env.PROVISIOND_LAB_MYSQL!;
-      const admin = knex({ client: 'mysql2', connection: lab });
-      const databasePassword = 'CanaryOfTheDatabase7f3a';
-      await admin.raw(`create or replace user canary@'127.0.0.1' identified by '${databasePassword}'`);
-      await admin.raw("grant all on *.* to canary@'127.0.0.1'");
-      await admin.destroy();
-      const mysqlUrl = lab.replace(/\/\/[^@]*@/, `//canary:${databasePassword}@`);
-      site = await Site.open({ dialect: 'mysql', mysqlUrl, withoutDaemon: true });
-      await site.database('vmprofile').update({ username: 'root', password: 'CanaryOfTheProfile91c4' });
-      await site.database('vmprofile').update({ encryptedpasswd: 'CanaryEncrypted55d0', rsakey: '/CanaryRsa/key' });
-      const watch = new ArgumentWatch();
-      await site.startDaemon();
-      const requestId = await site.reserve({ computer: 'vm1' });
-      const { password } = await site.waitUntilReady(requestId, 120);
-      const xml = await Promise.all(
-        (await site.domains()).map((name) => site.virsh('dumpxml', '--security-info', name)),
-      );
-      await site.frontEnd.connect(requestId, '192.168.122.1');
-      await eventually(async () => (await site.loadStates(requestId)).includes('noinitialconnection'), 60);
-      // A failure, for its texts.
-      const failing = await site.reserve({ computer: 'vm2' });
-      await site.database('image').update({ name: 'no-such-file' }).where({ id: site.image.imageId });
-      await eventually(async () => /^(failed|pending\/reserved)/.test((await site.requestState(failing))!), 120);
-      await site.frontEnd.end(requestId);
-      await site.waitForRequest(requestId, null, 60);
-      const args = watch.stop();
-      const story = JSON.stringify([await site.database('provisiond_event'), await site.database('computerloadlog')]);
-      const files = readdirSync(site.config.xmlDirectory).map((name) => path.join(site.config.xmlDirectory, name));
-      expectNowhere(
-        {
-          'the password of the database': [databasePassword],
-          'the password of the VM profile': ['CanaryOfTheProfile91c4'],
-          'the encrypted password of the VM profile': ['CanaryEncrypted55d0'],
-          'the password of the user': [password!],
-          'the private key for hosts': linesOfKey(site.lab.sshKeyFile),
-          'the private key for guests': linesOfKey(site.lab.guestKeyFile),
-        },
-        {
-          'the arguments of a process': args,
-          'the log': readFileSync(site.logFile, 'utf8'),
-          'the story': story,
-          'the XML of a domain': [...xml, ...files.map((file) => readFileSync(file, 'utf8'))].join('\n'),
-        },
-      );
-      for (const file of files) expect((statSync(file).mode & 0o077).toString(8)).toBe('0');
-    });
-  }, 300_000);
-});
+    it('are in no argument, log, story, error or XML', async () => {
+      await round('canaries for secrets in a whole life (real parts)', 'P11', async () => {
+        const lab = process.env.PROVISIOND_LAB_MYSQL!;
+        const admin = knex({ client: 'mysql2', connection: lab });
+        const databasePassword = 'CanaryOfTheDatabase7f3a';
+        await admin.raw(`create or replace user canary@'127.0.0.1' identified by '${databasePassword}'`);
+        await admin.raw("grant all on *.* to canary@'127.0.0.1'");
+        await admin.destroy();
+        const mysqlUrl = lab.replace(/\/\/[^@]*@/, `//canary:${databasePassword}@`);
+        site = await Site.open({ dialect: 'mysql', mysqlUrl, withoutDaemon: true });
+        await site.database('vmprofile').update({ username: 'root', password: 'CanaryOfTheProfile91c4' });
+        await site.database('vmprofile').update({ encryptedpasswd: 'CanaryEncrypted55d0', rsakey: '/CanaryRsa/key' });
+        const watch = new ArgumentWatch();
+        await site.startDaemon();
+        const requestId = await site.reserve({ computer: 'vm1' });
+        const { password } = await site.waitUntilReady(requestId, 120);
+        const xml = await Promise.all(
+          (await site.domains()).map((name) => site.virsh('dumpxml', '--security-info', name)),
+        );
+        await site.frontEnd.connect(requestId, '192.168.122.1');
+        await eventually(async () => (await site.loadStates(requestId)).includes('noinitialconnection'), 60);
+        // A failure, for its texts.
+        const failing = await site.reserve({ computer: 'vm2' });
+        await site.database('image').update({ name: 'no-such-file' }).where({ id: site.image.imageId });
+        await eventually(async () => /^(failed|pending\/reserved)/.test((await site.requestState(failing))!), 120);
+        await site.frontEnd.end(requestId);
+        await site.waitForRequest(requestId, null, 60);
+        const args = watch.stop();
+        const story = JSON.stringify([await site.database('provisiond_event'), await site.database('computerloadlog')]);
+        const files = readdirSync(site.config.xmlDirectory).map((name) => path.join(site.config.xmlDirectory, name));
+        expectNowhere(
+          {
+            'the password of the database': [databasePassword],
+            'the password of the VM profile': ['CanaryOfTheProfile91c4'],
+            'the encrypted password of the VM profile': ['CanaryEncrypted55d0'],
+            'the password of the user': [password!],
+            'the private key for hosts': linesOfKey(site.lab.sshKeyFile),
+            'the private key for guests': linesOfKey(site.lab.guestKeyFile),
+          },
+          {
+            'the arguments of a process': args,
+            'the log': readFileSync(site.logFile, 'utf8'),
+            'the story': story,
+            'the XML of a domain': [...xml, ...files.map((file) => readFileSync(file, 'utf8'))].join('\n'),
+          },
+        );
+        for (const file of files) expect((statSync(file).mode & 0o077).toString(8)).toBe('0');
+      });
+    }, 300_000);
+  });
 
 wherever('secrets, in the fake world, whose guests are processes of this machine,', () => {
   let fault: FaultSite | undefined;

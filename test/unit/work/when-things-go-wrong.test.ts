@@ -28,7 +28,9 @@ describe("a heading of 'When things go wrong'", () => {
 });
 
 it('every file of fault tests is named there, or in the list of faults', () => {
-  const faults = readdirSync(path.join(root, 'test/faults')).filter((file) => file.endsWith('.test.ts'));
+  const faults = readdirSync(path.join(root, 'test/faults'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.test.ts'),
+  );
   const list = read('test/faults/README.md');
   expect(faults.filter((file) => !list.includes(file))).toEqual([]);
 });

@@ -3,10 +3,10 @@ import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { NO_FAKE_GUESTS } from '../support/fake-guest';
-import { inLongForm, round, writeTable } from '../support/fault-table';
-import { FaultSite } from '../support/fault-site';
-import { MariadbServer } from '../support/store';
+import { NO_FAKE_GUESTS } from '../../support/fake-guest';
+import { round, writeTable } from '../../support/fault-table';
+import { FaultSite } from '../../support/fault-site';
+import { MariadbServer } from '../../support/store';
 
 const LIBRARY = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1';
 const reason = NO_FAKE_GUESTS ?? (existsSync(LIBRARY) ? null : `${LIBRARY} is missing: apt-get install faketime`);
@@ -44,34 +44,30 @@ wherever('the clock', () => {
     });
   }, 120_000);
 
-  inLongForm(
-    'that jumps in the middle of a load and of a wait ends nothing early',
-    async () => {
-      await round('clock jumps by 2 h forth and back in a load (SQLite)', 'P2', async () => {
-        fault = await FaultSite.open();
-        const { site } = fault;
-        const file = path.join(site.folder, 'clock');
-        const set = (offset: string) => writeFileSync(file, `${offset}\n`);
-        set('+0');
-        const env = clock({ FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1' });
-        fault.startDaemon('', {}, env);
-        const requestId = await site.reserve({ computer: 'vm1', minutes: 600 });
-        await fault.waitForRequest(requestId, ['pending/new']);
-        for (const offset of ['+2h', '-2h', '+2h', '+0']) {
-          set(offset);
-          await pause(400);
-        }
-        await fault.waitForRequest(requestId, ['pending/reserved'], 60);
-        for (const offset of ['+2h', '-2h', '+0']) {
-          set(offset);
-          await pause(700);
-        }
-        expect(await site.requestState(requestId)).toBe('pending/reserved');
-        expect(fault.daemon).toMatchObject({ exitCode: null, signalCode: null });
-        await site.frontEnd.end(requestId);
-        await fault.waitForRequest(requestId, [null], 60);
-      });
-    },
-    120_000,
-  );
+  it('that jumps in the middle of a load and of a wait ends nothing early', async () => {
+    await round('clock jumps by 2 h forth and back in a load (SQLite)', 'P2', async () => {
+      fault = await FaultSite.open();
+      const { site } = fault;
+      const file = path.join(site.folder, 'clock');
+      const set = (offset: string) => writeFileSync(file, `${offset}\n`);
+      set('+0');
+      const env = clock({ FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1' });
+      fault.startDaemon('', {}, env);
+      const requestId = await site.reserve({ computer: 'vm1', minutes: 600 });
+      await fault.waitForRequest(requestId, ['pending/new']);
+      for (const offset of ['+2h', '-2h', '+2h', '+0']) {
+        set(offset);
+        await pause(400);
+      }
+      await fault.waitForRequest(requestId, ['pending/reserved'], 60);
+      for (const offset of ['+2h', '-2h', '+0']) {
+        set(offset);
+        await pause(700);
+      }
+      expect(await site.requestState(requestId)).toBe('pending/reserved');
+      expect(fault.daemon).toMatchObject({ exitCode: null, signalCode: null });
+      await site.frontEnd.end(requestId);
+      await fault.waitForRequest(requestId, [null], 60);
+    });
+  }, 120_000);
 });

@@ -4,9 +4,9 @@ import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { audit } from '../support/auditor';
-import { LONG, round, writeTable } from '../support/fault-table';
-import { eventually, Site } from '../support/site';
+import { audit } from '../../support/auditor';
+import { round, writeTable } from '../../support/fault-table';
+import { eventually, Site } from '../../support/site';
 
 const PID_FILE = '/run/libvirtd.pid';
 
@@ -54,7 +54,7 @@ exec 9>&-
 exec FOLDER/virsh.real "$@"
 `;
 
-(LONG ? describe : describe.skip)('libvirtd at every virsh call of a life', () => {
+describe('libvirtd at every virsh call of a life', () => {
   let site: Site;
   let virsh: CountingVirsh;
   beforeAll(async () => {

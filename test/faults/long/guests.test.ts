@@ -5,9 +5,9 @@
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
-import { audit } from '../support/auditor';
-import { inLongForm, round, writeTable } from '../support/fault-table';
-import { eventually, Site } from '../support/site';
+import { audit } from '../../support/auditor';
+import { round, writeTable } from '../../support/fault-table';
+import { eventually, Site } from '../../support/site';
 
 const ADDRESS = '192.168.121.11';
 
@@ -28,24 +28,20 @@ describe('a guest', () => {
     return site.requestState(requestId);
   };
 
-  inLongForm(
-    'that answers late is waited for',
-    async () => {
-      await round('guest answers late', 'P8', async () => {
-        const imageFile = path.join(process.env.PROVISIOND_LAB!, 'guest-slow.qcow2');
-        const env = { ...process.env, GUEST_FAULT: 'slow' };
-        const key = `${process.env.PROVISIOND_LAB_GUEST_KEY!}.pub`;
-        execFileSync(path.join(__dirname, '../lab/guest-image'), [imageFile, key], { env });
-        site = await Site.open({ imageFile, settings: { guestBootTimeoutMs: 120_000 } });
-        const requestId = await site.reserve({ computer: 'vm1' });
-        await site.waitForRequest(requestId, 'pending/reserved', 150);
-        await site.frontEnd.end(requestId);
-        await site.waitForRequest(requestId, null, 60);
-        await site.killDaemon();
-      });
-    },
-    240_000,
-  );
+  it('that answers late is waited for', async () => {
+    await round('guest answers late', 'P8', async () => {
+      const imageFile = path.join(process.env.PROVISIOND_LAB!, 'guest-slow.qcow2');
+      const env = { ...process.env, GUEST_FAULT: 'slow' };
+      const key = `${process.env.PROVISIOND_LAB_GUEST_KEY!}.pub`;
+      execFileSync(path.join(__dirname, '../../lab/guest-image'), [imageFile, key], { env });
+      site = await Site.open({ imageFile, settings: { guestBootTimeoutMs: 120_000 } });
+      const requestId = await site.reserve({ computer: 'vm1' });
+      await site.waitForRequest(requestId, 'pending/reserved', 150);
+      await site.frontEnd.end(requestId);
+      await site.waitForRequest(requestId, null, 60);
+      await site.killDaemon();
+    });
+  }, 240_000);
 
   it('that shuts itself down in the middle of its load fails it with a reason, or is set up again', async () => {
     await round('guest shuts itself down in the middle of its load', 'P3 P8', async () => {
@@ -68,22 +64,18 @@ describe('a guest', () => {
     });
   }, 240_000);
 
-  inLongForm(
-    'that shuts itself down while its user is awaited costs him the reservation, with a reason',
-    async () => {
-      await round('guest shuts itself down before its user comes', 'P3 P8', async () => {
-        site = await Site.open({ settings: { guestBootTimeoutMs: 20_000 } });
-        const requestId = await site.reserve({ computer: 'vm1' });
-        await site.waitUntilReady(requestId, 90);
-        await site.inGuest(ADDRESS, 'poweroff').catch(() => {});
-        await eventually(async () => (await site.virsh('list', '--name')).trim() === '', 30);
-        await site.frontEnd.connect(requestId, '192.168.122.1');
-        await eventually(async () => (await site.requestState(requestId)) === 'failed/reserved', 120);
-        expect(await site.failure(requestId)).toMatch(/\(GUEST_/);
-        await site.frontEnd.end(requestId).catch(() => {});
-        await clean();
-      });
-    },
-    240_000,
-  );
+  it('that shuts itself down while its user is awaited costs him the reservation, with a reason', async () => {
+    await round('guest shuts itself down before its user comes', 'P3 P8', async () => {
+      site = await Site.open({ settings: { guestBootTimeoutMs: 20_000 } });
+      const requestId = await site.reserve({ computer: 'vm1' });
+      await site.waitUntilReady(requestId, 90);
+      await site.inGuest(ADDRESS, 'poweroff').catch(() => {});
+      await eventually(async () => (await site.virsh('list', '--name')).trim() === '', 30);
+      await site.frontEnd.connect(requestId, '192.168.122.1');
+      await eventually(async () => (await site.requestState(requestId)) === 'failed/reserved', 120);
+      expect(await site.failure(requestId)).toMatch(/\(GUEST_/);
+      await site.frontEnd.end(requestId).catch(() => {});
+      await clean();
+    });
+  }, 240_000);
 });
