@@ -54,16 +54,17 @@ done
 
 /**
  * Removes the domains given, their disks, and the computer's XML files.
+ * @param logs of those domains, which the hypervisor wrote
  * @param leftovers whether to remove as well what a load of this reservation may have left without a domain
  * @throws LIBVIRT_FAILED; CONFLICT when another domain uses the reservation's disk
  */
 export async function removeDomains(
   computer: HostedComputer,
   domains: readonly SeenDomain[],
-  { leftovers }: { leftovers: boolean } = { leftovers: false },
+  { leftovers = false, logs = [] }: { leftovers?: boolean; logs?: readonly string[] } = {},
 ): Promise<void> {
   const look = await computer.view.current();
-  const files = new Set(domains.length > 0 ? ownFilesOf(computer, look, domains) : []);
+  const files = new Set(domains.length > 0 ? [...ownFilesOf(computer, look, domains), ...logs] : []);
   if (leftovers) for (const file of leftoversOf(computer, look, domains)) files.add(file);
   if (domains.length === 0 && files.size === 0) return;
   const uuids = domains.map(({ uuid }) => uuid);

@@ -6,7 +6,7 @@ import { readIdentity } from './domain-identity';
 import { diskFiles, macsOf } from './look';
 import { drawMark, SECTION, splitSections } from './sections';
 import { complaints, parseNames, virshError } from './virsh';
-import { firstOf, parseXml } from './xml';
+import { firstOf, parseXml } from '../xml';
 
 export interface SurveyedDomain {
   readonly name: string;

@@ -15,7 +15,7 @@ import { ownsDomain } from './ownership';
 import type { DomainSight } from './provisioner';
 import { drawMark, splitSections } from './sections';
 import { complaints, parseDomainNames, parseNames, virshError } from './virsh';
-import { childrenOf, firstOf, parseXml } from './xml';
+import { childrenOf, firstOf, parseXml } from '../xml';
 
 /** A domain that may concern the computer. */
 export interface SeenDomain extends DomainSight {

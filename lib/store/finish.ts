@@ -34,8 +34,13 @@ async function finish(
   if (there) await moveComputers(tx, reservations, transition);
   else await freeComputers(tx, reservations, transition);
   if (there && transition.request !== 'remove') await endStory(tx, claim, reservations, transition);
-  await tx.change('delete from provisiond_job where requestid = ? and token = ?', [claim.requestId, claim.lease.token]);
+  // What is reserved is taken up in a moment: its note will be written over this one.
+  if (!won || transition.request !== 'reserved') await forgetJob(tx, claim);
   return won ? 'done' : 'overtaken';
+}
+
+async function forgetJob(tx: Queryable, { requestId, lease }: Claim): Promise<void> {
+  await tx.change('delete from provisiond_job where requestid = ? and token = ?', [requestId, lease.token]);
 }
 
 /** The computers and the `exited` of our own reservations; the node that has the first one moves the request. */
@@ -135,7 +140,8 @@ async function endStory(
     [claim.requestId],
   );
   await tellExited(tx, reservations);
-  if (['reserved', 'inuse', 'rebootsoft', 'reboothard', 'servermodified'].includes(request)) {
+  // Of a request that is `reserved` nobody asks it.
+  if (['inuse', 'rebootsoft', 'reboothard', 'servermodified'].includes(request)) {
     await tx.change(`update reservation set lastcheck = ${now} where requestid = ?`, [claim.requestId]);
   }
 }

@@ -7,6 +7,8 @@
  *   LEASE_LOST or CLAIM_LOST when it changed nothing.
  * - Times are compared in SQL with the database's clock.
  */
+import type { BackgroundStore } from './background';
+import type { Forecast } from '../model/forecast';
 import type {
   FixedAddress,
   GroupMember,
@@ -17,6 +19,8 @@ import type {
 } from '../model/reservation';
 import type { RequestClock } from '../model/timings';
 import type { ComputerState, LogEnding, RequestState, StateName, WorkableState } from '../model/states';
+
+export type { CallOutcome, DueBlock, MessageFacts, Parcel, Queue, QueuedCall, QueuedMessage } from './background';
 
 export interface Lease {
   readonly managementNodeId: number;
@@ -91,6 +95,16 @@ export interface StoryLine {
   };
 }
 
+/** So many requests of a node in a state and of an age. */
+export interface Census {
+  readonly state: StateName | 'unknown';
+  readonly lastState: StateName | 'unknown';
+  /** The band of age: 60, 600 …, Infinity; 0: its start is still to come. */
+  readonly youngerThanSeconds: number;
+  readonly requests: number;
+  readonly oldestSeconds: number;
+}
+
 export interface Competitor {
   readonly requestId: number;
   readonly state: StateName;
@@ -113,7 +127,7 @@ export interface Sibling {
 
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
-export interface Store {
+export interface Store extends BackgroundStore {
   /** `sqlite:/path` or `mysql://user@host/name`, without any password. */
   readonly label: string;
   close(): Promise<void>;
@@ -147,6 +161,8 @@ export interface Store {
   // --- inbox
   /** What may be due on this node, and the present rows of the requests in hand, as few statements as can be. */
   poll(managementNodeId: number, inHand: readonly number[]): Promise<PollAnswer>;
+  /** All requests of the node, counted. */
+  census(managementNodeId: number): Promise<Census[]>;
   /** Takes a request up: `pending`, its state kept as last state. @returns null when it is not in that state any more */
   claim(lease: Lease, due: Pick<DueRequest, 'requestId' | 'state' | 'lastState'>): Promise<Claim | null>;
   /** Takes part in what another node took up. @returns null when it is over already */
@@ -192,6 +208,11 @@ export interface Store {
    * Does nothing when one is waiting already. @returns its request id
    */
   insertReload(claim: Claim, reservation: Reservation, image: { id: number; revisionId: number }): Promise<number>;
+
+  /** What may be asked about the future of the reservation's computer. */
+  forecast(reservation: Reservation): Forecast;
+  /** `computer.nextimageid` = `noimage`, when it was that image: it has been ordered. */
+  fulfilNextImage(claim: Claim, computerId: number, imageId: number): Promise<void>;
 
   /**
    * The reservation's revision becomes the one that users get; idle computers with another one are to be reloaded.

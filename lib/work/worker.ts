@@ -15,6 +15,7 @@ import type { Log } from '../log';
 import { timingsFrom, type Timings, type Variables } from '../model/timings';
 import type { RequestRow, Reservation } from '../model/reservation';
 import { isShared } from '../model/states';
+import { SIGNALS } from '../signals';
 import { handlerFor } from '../states';
 import type { Job, StateHandler } from '../states/job';
 import { failureTransition } from '../states/outcome';
@@ -208,6 +209,8 @@ export class Worker {
     if (written === 'gone') return this.conclude(work, reservations, await this.clear(work, reservations));
     if (written === 'overtaken') log.info('the front end changed the request meanwhile; its state is worked next');
     else log.info(`'${claim.state}' is done`, { ...whole });
+    const { requestId, state } = claim;
+    SIGNALS.outcome.tell({ requestId, state, next: written === 'overtaken' ? 'overtaken' : whole.request });
   }
 
   /** The row is gone: nothing can be told to the work any more, and it is short. */

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Config } from '../../lib/config/config';
+import { LocalHost } from '../../lib/host/local-host';
 import { Slots } from '../../lib/host/slots';
 import { createLogger } from '../../lib/log';
 import { PluginRegistry } from '../../lib/plugins/registry';
@@ -12,6 +13,7 @@ import { openStore } from '../../lib/store/open-store';
 import { LeaseKeeper } from '../../lib/work/lease-keeper';
 import { Poller } from '../../lib/work/poller';
 import { Worker } from '../../lib/work/worker';
+import { NO_DELIVERIES } from './deliveries';
 import { FakeGuests } from './fake-guest';
 import { FakeHost } from './fake-host';
 
@@ -44,6 +46,8 @@ async function main(file: string): Promise<void> {
     registry: new PluginRegistry(config, log),
     addSecret: (value) => log.addSecret(value),
     slots: new Slots(config.maxLoads),
+    node: new LocalHost({ name: 'node' }),
+    queues: NO_DELIVERIES,
   });
   for (;;) {
     const lease = await keeper.acquire(managementNodeId, new AbortController().signal);

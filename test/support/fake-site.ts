@@ -9,6 +9,7 @@ import path from 'node:path';
 import type { Config } from '../../lib/config/config';
 import { loadConfig } from '../../lib/config/load';
 import type { GuestConnector, GuestSession, GuestTarget } from '../../lib/host/guest-session';
+import { LocalHost } from '../../lib/host/local-host';
 import { Slots } from '../../lib/host/slots';
 import type { HostFacts } from '../../lib/model/reservation';
 import { STATE_IDS, stateName, type StateName } from '../../lib/model/states';
@@ -20,6 +21,7 @@ import type { FrontEnd, NewComputer, NewHost } from '../../lib/store/front-end';
 import { openStore } from '../../lib/store/open-store';
 import type { Lease, Store } from '../../lib/store/store';
 import { MemoryLog } from '../fixtures/memory-log';
+import { NO_DELIVERIES } from './deliveries';
 import { FakeGuests } from './fake-guest';
 import { FakeHost } from './fake-host';
 
@@ -119,6 +121,8 @@ export class FakeSite {
       registry: this.registry,
       addSecret: () => {},
       slots: new Slots(this.config.maxLoads),
+      node: new LocalHost({ name: 'node' }),
+      queues: NO_DELIVERIES,
       ...more,
     };
   }
