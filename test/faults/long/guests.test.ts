@@ -48,14 +48,13 @@ describe('a guest', () => {
       site = await Site.open({ settings: { guestBootTimeoutMs: 30_000 } });
       const requestId = await site.reserve({ computer: 'vm1' });
       // As soon as anybody can log in, which is when its stages begin.
-      await eventually(
-        () =>
-          site.inGuest(ADDRESS, 'poweroff').then(
-            () => true,
-            () => false,
-          ),
-        60,
-      );
+      const powerOff = '(sleep 0.2; poweroff) >/dev/null 2>&1 &';
+      const obeyed = () =>
+        site.inGuest(ADDRESS, powerOff).then(
+          () => true,
+          () => false,
+        );
+      await eventually(obeyed, 60);
       const state = await settled(requestId, 120);
       if (state === 'failed/new') expect(await site.failure(requestId)).toMatch(/\(GUEST_|\(OUTCOME_UNKNOWN|\(DOMAIN_/);
       await site.frontEnd.end(requestId).catch(() => {});
