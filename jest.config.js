@@ -1,4 +1,4 @@
-/** One project a kind of test; `unit` does no I/O beyond files of its own, `integration` needs the lab (test/lab). */
+/** One project a kind of test; `unit` does no I/O beyond files of its own, `integration` needs the lab (test/lab), faults/long is for `npm run test:faults`. */
 const swc = [
   '@swc/jest',
   { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' }, module: { type: 'commonjs' } },
@@ -9,6 +9,7 @@ const project = (displayName) => ({
   rootDir: __dirname,
   testEnvironment: 'node',
   testMatch: [`<rootDir>/test/${displayName}/**/*.test.ts`],
+  testPathIgnorePatterns: ['/node_modules/', ...(process.env.PROVISIOND_FAULTS ? [] : ['/test/faults/long/'])],
   transform: { '\\.ts$': swc },
   setupFilesAfterEnv: ['<rootDir>/test/support/patience.ts'],
 });

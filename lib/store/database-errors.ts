@@ -13,7 +13,16 @@ const TRANSIENT = new Set([
 ]);
 
 /** The connection broke. What was being done may or may not have happened. */
-const LOST = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ER_CLIENT_INTERACTION_TIMEOUT']);
+const LOST = new Set([
+  'PROTOCOL_CONNECTION_LOST',
+  'ECONNRESET',
+  'EPIPE',
+  'ER_CLIENT_INTERACTION_TIMEOUT',
+  'ER_CONNECTION_KILLED',
+  // A server of a cluster that loses the others, in the middle of a statement or of a commit.
+  'ER_QUERY_INTERRUPTED',
+  'ER_ERROR_DURING_COMMIT',
+]);
 
 /** There is no database to talk to. */
 const UNREACHABLE = new Set([

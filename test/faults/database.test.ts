@@ -104,22 +104,26 @@ describe('a load goes on through the faults of its database', () => {
     150_000,
   );
 
-  it('connections that are cut in the middle of a transaction', async () => {
-    await through('MariaDB: connections of the daemon cut in the middle of a transaction, for 4 s', async () => {
-      const inTransaction = `select t.trx_mysql_thread_id as id from information_schema.innodb_trx t
+  inLongForm(
+    'connections that are cut in the middle of a transaction',
+    async () => {
+      await through('MariaDB: connections of the daemon cut in the middle of a transaction, for 4 s', async () => {
+        const inTransaction = `select t.trx_mysql_thread_id as id from information_schema.innodb_trx t
         join information_schema.processlist p on p.id = t.trx_mysql_thread_id where p.user = 'plain'`;
-      let cut = 0;
-      // A transaction of the daemon lasts a millisecond: locks held against it make some last longer.
-      const holding = holdRows(4000, 300);
-      for (const until = Date.now() + 4000; Date.now() < until; await pause(5)) {
-        const [rows] = (await admin.raw(inTransaction)) as [{ id: number }[]];
-        cut += rows.length;
-        for (const { id } of rows) await admin.raw(`kill ${id}`).catch(() => {});
-      }
-      await holding;
-      expect(cut).toBeGreaterThan(0);
-    });
-  }, 150_000);
+        let cut = 0;
+        // A transaction of the daemon lasts a millisecond: locks held against it make some last longer.
+        const holding = holdRows(4000, 300);
+        for (const until = Date.now() + 4000; Date.now() < until; await pause(5)) {
+          const [rows] = (await admin.raw(inTransaction)) as [{ id: number }[]];
+          cut += rows.length;
+          for (const { id } of rows) await admin.raw(`kill ${id}`).catch(() => {});
+        }
+        await holding;
+        expect(cut).toBeGreaterThan(0);
+      });
+    },
+    150_000,
+  );
 
   inLongForm(
     'connections that are cut while they are idle',
@@ -146,20 +150,24 @@ describe('a load goes on through the faults of its database', () => {
     180_000,
   );
 
-  it('deadlocks', async () => {
-    await through('MariaDB: deadlocks forced until the server has counted three', async () => {
-      const deadlocks = async () => {
-        const [[row]] = (await admin.raw("show global status like 'Innodb_deadlocks'")) as [[{ Value: string }]];
-        return Number(row.Value);
-      };
-      const before = await deadlocks();
-      const deadline = Date.now() + 20_000;
-      while ((await deadlocks()) < before + 3 && Date.now() < deadline) {
-        await Promise.all([lockBothWays(['computer', 'request']), lockBothWays(['request', 'computer'])]);
-      }
-      expect(await deadlocks()).toBeGreaterThanOrEqual(before + 3);
-    });
-  }, 180_000);
+  inLongForm(
+    'deadlocks',
+    async () => {
+      await through('MariaDB: deadlocks forced until the server has counted three', async () => {
+        const deadlocks = async () => {
+          const [[row]] = (await admin.raw("show global status like 'Innodb_deadlocks'")) as [[{ Value: string }]];
+          return Number(row.Value);
+        };
+        const before = await deadlocks();
+        const deadline = Date.now() + 20_000;
+        while ((await deadlocks()) < before + 3 && Date.now() < deadline) {
+          await Promise.all([lockBothWays(['computer', 'request']), lockBothWays(['request', 'computer'])]);
+        }
+        expect(await deadlocks()).toBeGreaterThanOrEqual(before + 3);
+      });
+    },
+    180_000,
+  );
 
   inLongForm(
     'no connection left for it',

@@ -138,7 +138,7 @@ wherever('a hostile text, in the fake world,', () => {
     const columns = await textColumns(site.database);
     expect(columns.length).toBeGreaterThan(60);
     await site.close();
-    const tried = LONG ? columns : columns.filter((_text, index) => (index + SEED) % 12 === 0);
+    const tried = LONG ? columns : columns.filter((_text, index) => (index + SEED) % 24 === 0);
     for (const [turn, text] of tried.entries()) {
       await round('hostile text in a column (fake world)', 'P4 P11', async () => {
         site = await FakeSite.open();
@@ -183,7 +183,7 @@ describe('a hostile text, on real libvirt,', () => {
     writeTable();
   }, 60_000);
 
-  const tried = LONG ? ON_THE_HOST : ON_THE_HOST.slice(0, 2);
+  const tried = LONG ? ON_THE_HOST : ON_THE_HOST.slice(0, 1);
   it.each(tried)(
     `in $column of $table changes nothing but its own (seed ${SEED})`,
     async ({ table, column }) => {

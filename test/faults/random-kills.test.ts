@@ -16,7 +16,7 @@ const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 
 const SEED = Number(process.env.PROVISIOND_FAULT_SEED ?? Date.now() % 1_000_000);
 /** Rounds in a test, half of them at the same time on a site of its own. */
-const IN_A_TEST = LONG ? 10 : 4;
+const IN_A_TEST = LONG ? 10 : 2;
 const LANES = 2;
 
 /** mulberry32: small, and the same numbers everywhere. */

@@ -12,7 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { openDatabase } from '../../lib/store/database';
 import { openStore } from '../../lib/store/open-store';
 import { NO_FAKE_GUESTS } from '../support/fake-guest';
-import { LONG, round, writeTable } from '../support/fault-table';
+import { inLongForm, LONG, round, writeTable } from '../support/fault-table';
 import { FaultSite } from '../support/fault-site';
 import { eventually } from '../support/site';
 import { MariadbServer, openTestStore } from '../support/store';
@@ -20,7 +20,7 @@ import { MariadbServer, openTestStore } from '../support/store';
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const LEASE_SECONDS = 4;
-const LIVES = LONG ? 6 : 2;
+const LIVES = LONG ? 6 : 1;
 
 afterAll(writeTable);
 
@@ -98,12 +98,16 @@ wherever('two daemons of one management node', () => {
     [fault, server] = [undefined, undefined];
   }, 60_000);
 
-  it('on SQLite: one works, the other takes over when it is killed, and nothing is done twice', async () => {
-    await round('two daemons on SQLite, the active one killed', 'P1 P2', async () => {
-      fault = await FaultSite.open();
-      await takeTurns(fault, [fault.site.url, fault.site.url]);
-    });
-  }, 240_000);
+  inLongForm(
+    'on SQLite: one works, the other takes over when it is killed, and nothing is done twice',
+    async () => {
+      await round('two daemons on SQLite, the active one killed', 'P1 P2', async () => {
+        fault = await FaultSite.open();
+        await takeTurns(fault, [fault.site.url, fault.site.url]);
+      });
+    },
+    240_000,
+  );
 
   it('on MariaDB: one works, the other takes over when it is killed, and nothing is done twice', async () => {
     await round('two daemons on MariaDB, the active one killed', 'P1 P2', async () => {
@@ -131,87 +135,88 @@ function startGalera(): { folder: string; urls: string[] } | null {
   return null;
 }
 
-(LONG ? wherever : describe.skip)('two daemons at the two servers of a Galera cluster', () => {
-  let cluster: ReturnType<typeof startGalera>;
-  beforeAll(() => {
-    cluster = startGalera();
-  }, 180_000);
-  afterAll(() => {
-    if (!cluster) return;
-    spawnSync(GALERA, ['stop', cluster.folder]);
-    rmSync(cluster.folder, { recursive: true, force: true });
-  }, 60_000);
+if (LONG)
+  wherever('two daemons at the two servers of a Galera cluster', () => {
+    let cluster: ReturnType<typeof startGalera>;
+    beforeAll(() => {
+      cluster = startGalera();
+    }, 180_000);
+    afterAll(() => {
+      if (!cluster) return;
+      spawnSync(GALERA, ['stop', cluster.folder]);
+      rmSync(cluster.folder, { recursive: true, force: true });
+    }, 60_000);
 
-  const urlsOf = async (name: string) => {
-    const admin = openDatabase(cluster!.urls[0]!);
-    await admin.change(`create database ${name} character set utf8mb4`);
-    await admin.close();
-    return cluster!.urls.map((url) => url.replace(/[^/]*$/, name));
-  };
+    const urlsOf = async (name: string) => {
+      const admin = openDatabase(cluster!.urls[0]!);
+      await admin.change(`create database ${name} character set utf8mb4`);
+      await admin.close();
+      return cluster!.urls.map((url) => url.replace(/[^/]*$/, name));
+    };
 
-  it('a lease and a request that both ask for at the same moment go to one of them', async () => {
-    if (!cluster) return;
-    await round('Galera: 60 leases and 30 requests claimed at both servers at once', 'P1', async () => {
-      const [here, there] = await urlsOf('race');
-      const site = await openTestStore('mysql', { createDatabase: async () => here } as unknown as MariadbServer);
-      const other = openStore({ database: there! });
-      try {
-        await eventually(async () => (await other.store.schemaState()) === 'current');
-        let lease = site.lease;
-        for (let turn = 0; turn < 60; turn++) {
-          await site.store.releaseLease(lease);
-          await eventually(async () => (await other.store.leaseHolder(site.managementNodeId)) === null);
-          const taken = await Promise.all([
-            site.store.acquireLease(site.managementNodeId, 'here', 60),
-            other.store.acquireLease(site.managementNodeId, 'there', 60),
-          ]);
-          const winners = taken.filter((won) => won !== null);
-          expect(winners).toHaveLength(1);
-          expect(winners[0]!.token).toBeGreaterThan(lease.token);
-          lease = winners[0]!;
+    it('a lease and a request that both ask for at the same moment go to one of them', async () => {
+      if (!cluster) return;
+      await round('Galera: 60 leases and 30 requests claimed at both servers at once', 'P1', async () => {
+        const [here, there] = await urlsOf('race');
+        const site = await openTestStore('mysql', { createDatabase: async () => here } as unknown as MariadbServer);
+        const other = openStore({ database: there! });
+        try {
+          await eventually(async () => (await other.store.schemaState()) === 'current');
+          let lease = site.lease;
+          for (let turn = 0; turn < 60; turn++) {
+            await site.store.releaseLease(lease);
+            await eventually(async () => (await other.store.leaseHolder(site.managementNodeId)) === null);
+            const taken = await Promise.all([
+              site.store.acquireLease(site.managementNodeId, 'here', 60),
+              other.store.acquireLease(site.managementNodeId, 'there', 60),
+            ]);
+            const winners = taken.filter((won) => won !== null);
+            expect(winners).toHaveLength(1);
+            expect(winners[0]!.token).toBeGreaterThan(lease.token);
+            lease = winners[0]!;
+          }
+          for (let turn = 0; turn < 30; turn++) {
+            const { requestId } = await site.newReservation();
+            const due = { requestId, state: 'new', lastState: 'new' } as const;
+            await eventually(async () => {
+              const found = await other.store.poll(site.managementNodeId, []);
+              return found.due.some((request) => request.requestId === requestId);
+            });
+            const claims = await Promise.all([site.store.claim(lease, due), other.store.claim(lease, due)]);
+            expect(claims.filter((claim) => claim !== null)).toHaveLength(1);
+            await site.db.change('delete from request where id = ?', [requestId]);
+          }
+        } finally {
+          await other.store.close();
+          await site.close();
         }
-        for (let turn = 0; turn < 30; turn++) {
-          const { requestId } = await site.newReservation();
-          const due = { requestId, state: 'new', lastState: 'new' } as const;
-          await eventually(async () => {
-            const found = await other.store.poll(site.managementNodeId, []);
-            return found.due.some((request) => request.requestId === requestId);
-          });
-          const claims = await Promise.all([site.store.claim(lease, due), other.store.claim(lease, due)]);
-          expect(claims.filter((claim) => claim !== null)).toHaveLength(1);
-          await site.db.change('delete from request where id = ?', [requestId]);
-        }
-      } finally {
-        await other.store.close();
-        await site.close();
-      }
-    });
-  }, 180_000);
+      });
+    }, 180_000);
 
-  it('one works, the other takes over when it is killed; a server without quorum is waited for', async () => {
-    if (!cluster) return;
-    let fault: FaultSite | undefined;
-    await round('Galera: a daemon at each server, the active one killed', 'P1 P2', async () => {
-      const urls = await urlsOf('site');
-      fault = await FaultSite.open({ database: urls[0]! });
-      await takeTurns(fault, urls);
-    });
-    await round('Galera: one server killed, the other without quorum', 'P6', async () => {
-      const { site } = fault!;
-      fault!.startDaemon('', { database: cluster!.urls[0]!.replace(/[^/]*$/, 'site') });
-      const requestId = await site.reserve({ computer: 'vm1' });
-      await fault!.waitForRequest(requestId, ['pending/new']);
-      spawnSync(GALERA, ['kill', cluster!.folder, 'two']);
-      await pause(8000);
-      expect(fault!.daemon).toMatchObject({ exitCode: null, signalCode: null });
-      const socket = path.join(cluster!.folder, 'one/socket');
-      const sql = "set global wsrep_provider_options = 'pc.bootstrap=yes'"; // an admin says that this one goes on
-      spawnSync('mariadb', ['--no-defaults', `--socket=${socket}`, '--user=root', '-e', sql]);
-      await fault!.waitForRequest(requestId, ['pending/reserved'], 60);
-      await site.frontEnd.end(requestId);
-      await fault!.waitForRequest(requestId, [null], 60);
-      await fault!.killDaemon();
-      expect(await fault!.audit()).toEqual([]);
-    }).finally(() => fault?.close());
-  }, 300_000);
-});
+    it('one works, the other takes over when it is killed; a server without quorum is waited for', async () => {
+      if (!cluster) return;
+      let fault: FaultSite | undefined;
+      await round('Galera: a daemon at each server, the active one killed', 'P1 P2', async () => {
+        const urls = await urlsOf(`site_${Date.now()}`);
+        fault = await FaultSite.open({ database: urls[0]! });
+        await takeTurns(fault, urls);
+      });
+      await round('Galera: one server killed, the other without quorum', 'P6', async () => {
+        const { site } = fault!;
+        fault!.startDaemon();
+        const requestId = await site.reserve({ computer: 'vm1' });
+        await fault!.waitForRequest(requestId, ['pending/new']);
+        spawnSync(GALERA, ['kill', cluster!.folder, 'two']);
+        await pause(8000);
+        expect(fault!.daemon).toMatchObject({ exitCode: null, signalCode: null });
+        const socket = path.join(cluster!.folder, 'one/socket');
+        const sql = "set global wsrep_provider_options = 'pc.bootstrap=yes'"; // an admin says that this one goes on
+        spawnSync('mariadb', ['--no-defaults', `--socket=${socket}`, '--user=root', '-e', sql]);
+        await fault!.waitForRequest(requestId, ['pending/reserved'], 60);
+        await site.frontEnd.end(requestId);
+        await fault!.waitForRequest(requestId, [null], 60);
+        await fault!.killDaemon();
+        expect(await fault!.audit()).toEqual([]);
+      }).finally(() => fault?.close());
+    }, 300_000);
+  });

@@ -30,8 +30,12 @@ export class FaultSite {
     return path.join(this.site.folder, 'daemon.log');
   }
 
-  /** @param crashAt see lib/steps/crash-point.ts @param more other settings, for a daemon beside another */
-  startDaemon(crashAt = '', more: Partial<FakeDaemonSettings['config']> = {}): ChildProcess {
+  /** @param crashAt see lib/steps/crash-point.ts @param more other settings, for a daemon beside another @param env such as a clock that is wrong */
+  startDaemon(
+    crashAt = '',
+    more: Partial<FakeDaemonSettings['config']> = {},
+    env: NodeJS.ProcessEnv = {},
+  ): ChildProcess {
     const { config, host, managementNodeId, folder } = this.site;
     const log = { level: 'debug', format: 'human', file: null } as const;
     const world = { name: host.name, folder: host.folder };
@@ -46,7 +50,7 @@ export class FaultSite {
     const out = openSync(this.logFile, 'a');
     this.daemon = spawn(process.execPath, ['-r', REGISTER, PROGRAM, file], {
       stdio: ['ignore', out, out],
-      env: { ...process.env, PROVISIOND_CRASH_AT: crashAt },
+      env: { ...process.env, PROVISIOND_CRASH_AT: crashAt, ...env },
     });
     closeSync(out);
     return this.daemon;
@@ -74,8 +78,9 @@ export class FaultSite {
   async waitForRequest(requestId: number, wanted: readonly (string | null)[], seconds = 30): Promise<string | null> {
     let state: string | null = '';
     const isThere = async () => wanted.includes((state = await this.site.requestState(requestId)));
-    await eventually(isThere, seconds).catch((error: unknown) => {
-      throw new Error(`request ${requestId} is ${state}, not ${wanted.join(', ')}: ${this.lastWords()}`, {
+    await eventually(isThere, seconds).catch(async (error: unknown) => {
+      const failure = await this.site.failure(requestId).catch(() => '');
+      throw new Error(`request ${requestId} is ${state} (${failure}), not ${wanted.join(', ')}: ${this.lastWords()}`, {
         cause: error,
       });
     });

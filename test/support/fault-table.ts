@@ -4,7 +4,7 @@ import { appendFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** The long form: every case on both databases, and rounds at random. The short one belongs to `npm test`. */
-export const LONG = process.env.PROVISIOND_FAULTS === 'long';
+export const LONG = ['long', 'every'].includes(process.env.PROVISIOND_FAULTS ?? '');
 
 /** Tests that `npm test` leaves to `npm run test:faults`. */
 export const inLongForm = LONG ? it : leaveOut;
