@@ -7,6 +7,7 @@ import type { HostPool } from '../host/host-pool';
 import type { Slots } from '../host/slots';
 import { LibvirtProvisioner } from '../libvirt/libvirt-provisioner';
 import type { Reservation } from '../model/reservation';
+import { PluginsInFlight } from '../plugins/in-flight';
 import type { PluginRegistry } from '../plugins/registry';
 import type { Store } from '../store/store';
 import type { JobMaker } from '../work/worker';
@@ -26,9 +27,11 @@ export interface JobMakerParts {
 
 export function jobMaker(adapters: JobMakerParts): JobMaker {
   const { config, store, hosts, connector, registry, addSecret, slots } = adapters;
+  const inFlight = new PluginsInFlight(registry);
   return (parts) => {
     const { claim, reservation, watch, log, onEnd } = parts;
     const { signal } = watch;
+    const plugins = inFlight.of(reservation.id);
     // Made when first asked for, so that rows which cannot be used fail the step that needs them.
     const provisioner = once(
       () =>
@@ -42,11 +45,10 @@ export function jobMaker(adapters: JobMakerParts): JobMaker {
             log,
             signal,
           },
-          registry,
+          plugins,
         ),
     );
-    // What a reservation began with stays, even when the file is changed meanwhile.
-    const osModule = once(() => registry.osModule(reservation.image.os.modulePackage));
+    const osModule = once(() => plugins.osModule(reservation.image.os.modulePackage));
     return {
       ...parts,
       signal,
