@@ -123,7 +123,7 @@ export class DomainLoad {
 
   /**
    * What the driver made for the computer elsewhere than among its files. Never cut off: it clears up. Without a driver
-   * there is nobody to ask; what an earlier one may have made goes with the next load, when it is back.
+   * there is nobody to ask: what an earlier one may have made stays, which is said, and nothing else is held up by it.
    */
   async removeDriversDisks(): Promise<void> {
     try {
@@ -131,7 +131,10 @@ export class DomainLoad {
     } catch (error) {
       if (!NO_DRIVER.some((code) => findError(error, code))) throw error;
       const { log, host } = this.computer;
-      log.warn(`no driver could be asked what else it made on host ${host.name}`, { error });
+      log.warn(
+        `no driver could be asked what else it made on host ${host.name}: if it made disks elsewhere, they are still there`,
+        { error },
+      );
       return;
     }
     await this.callDriver('removeDisks', new AbortController().signal);
