@@ -92,6 +92,11 @@ export const CATALOGUE = {
     false,
     'Map the module in osModules of the configuration, or add a file: os-modules/README.md',
   ),
+  PREDICTIVE_MODULE_NOT_FOUND: entry(
+    'config',
+    false,
+    'Map the module in predictiveModules of the configuration, or add a file: lib/predictive/README.md',
+  ),
   PLUGIN_REJECTED: entry('plugin', false, 'provisiond plugins shows every file and its verdict'),
   PLUGIN_FAILED: entry('plugin', false, 'Mend the plugin named; provisiond plugins --test FILE checks it'),
   PLUGIN_TIMEOUT: entry('plugin', false, 'The plugin named took longer than hookTimeoutMs'),
@@ -125,6 +130,21 @@ export const CATALOGUE = {
   LEASE_LOST: entry('daemon', false, 'Another provisiond works for this management node now'),
   CLAIM_LOST: entry('daemon', false, 'The row was changed by somebody else; it will be looked at again'),
   // Daemon
+  FRONT_END_UNREACHABLE: entry(
+    'config',
+    true,
+    'Check that the web front end is up, and that xmlrpc.url is its address',
+  ),
+  FRONT_END_REFUSED: entry(
+    'config',
+    false,
+    'The words are those of the front end; check xmlrpc.user, its password and its privileges',
+  ),
+  MAIL_NOT_SENT: entry(
+    'config',
+    true,
+    'Check mail.transport and what belongs to it; messages are tried again for mail.giveUpMs',
+  ),
   CONFIG_INVALID: entry(
     'config',
     false,

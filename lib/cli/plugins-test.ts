@@ -4,7 +4,7 @@ import { ProvisiondError } from '../errors';
 import { script } from '../host/host';
 import { LocalHost } from '../host/local-host';
 import { generateDefaultDomainXml } from '../libvirt/domain-xml';
-import { buildXml } from '../libvirt/xml';
+import { buildXml } from '../xml';
 import { guardDriver, guardOsModule } from '../plugins/call-hook';
 import { type Finding, examine } from '../plugins/conformance/check';
 import { type DriverSubject, driverChecks } from '../plugins/conformance/driver-checks';

@@ -144,12 +144,19 @@ export function ownDomainNamed(computer: HostedComputer, look: HostLook, name: s
 }
 
 /**
- * Nothing of others may stand where a load puts its domain and its disk.
- * @throws DOMAIN_NOT_OURS
+ * Nothing of others may stand where a load puts its domain and its disk, nor answer to the computer's MACs.
+ * @throws DOMAIN_NOT_OURS, ADDRESS_TAKEN
  */
 export function refuseStrangers(computer: HostedComputer, look: HostLook): void {
   const { domain, overlay } = computer.names;
   ownDomainNamed(computer, look, domain);
+  const { privateMac, publicMac, host } = computer;
+  for (const { own, name, macs } of look.domains) {
+    const taken = own ? undefined : macs.find((mac) => mac === privateMac || mac === publicMac);
+    if (taken === undefined) continue;
+    const message = `domain ${name} on host ${host.name} has MAC ${taken} of computer ${computer.names.shortName}`;
+    throw new ProvisiondError('ADDRESS_TAKEN', message);
+  }
   const stranger = look.domains.find((seen) => !seen.own && seen.disks.includes(overlay));
   if (!stranger) return;
   throw new ProvisiondError(

@@ -11,7 +11,7 @@ import type { HostLook, SeenDomain } from './look';
 import { resolveNetworks } from './networks';
 import { isUp, requireDomain, startDomain, stopDomain } from './power';
 import { virshError } from './virsh';
-import { buildXml } from './xml';
+import { buildXml } from '../xml';
 
 /** `$1` file `$2` unfinished file `$3` bytes; the content comes by stdin. A cut connection must not leave half a file. */
 const WRITE_FILE = `
@@ -207,6 +207,7 @@ export class DomainLoad {
             identity,
             own: true,
             disks: [overlay.path],
+            macs: [this.computer.privateMac, this.computer.publicMac],
           },
         ],
       }),

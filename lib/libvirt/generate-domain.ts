@@ -7,7 +7,7 @@ import { type DomainDisk, VCL_MEMORY_FLOOR_MIB, generateDefaultDomainXml } from 
 import type { HostedComputer } from './hosted-computer';
 import type { HostLook } from './look';
 import { guestInterfaces } from './networks';
-import { childrenOf, firstOf, parseXml } from './xml';
+import { childrenOf, firstOf, parseXml } from '../xml';
 
 /** The default tree: `generate_domain_xml` before the driver sees it. */
 export function defaultDomainXml(

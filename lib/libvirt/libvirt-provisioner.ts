@@ -15,7 +15,7 @@ import { isUp, powerStatusOf, requireDomain, resetDomain, startDomain, stopDomai
 import type { DomainSight, GuestDiagnosis, Provisioner, SnapshotInfo } from './provisioner';
 import { createSnapshot, deleteSnapshot, listSnapshots } from './snapshots';
 import { parseDomainTable, virshError } from './virsh';
-import { parseXml } from './xml';
+import { parseXml } from '../xml';
 
 /** Where drivers come from: the plugin registry. */
 export interface DriverChooser {

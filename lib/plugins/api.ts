@@ -1,7 +1,7 @@
 /**
  * The contract of plugins: types only, so that a plugin needs nothing of us at run time.
  *
- * A plugin is a file in `drivers/` or `os-modules/` that exports an object literal (`export default` or
+ * A plugin is a file in `drivers/`, `os-modules/` or `predictive/` that exports an object literal (`export default` or
  * `module.exports =`). It is loaded with `require`, checked, and used from the next reservation on.
  *
  * THE LIFE OF A HYPERVISOR DRIVER: the calls for one reservation, in their order.
@@ -36,11 +36,14 @@
  * `sanitize` (the machine is handed out again) or `postReservation` (it is reloaded). `reboot` on demand. Every stage
  * is optional and MUST be safe to repeat from its beginning.
  *
+ * THE LIFE OF A PREDICTIVE MODULE: `decide` once a reservation is over and its machine was used. It only asks.
+ *
  * ERRORS: what a hook throws is blamed on the plugin, but errors of the verbs of its context pass as they are. A plugin
  * that knows better whom its error concerns gives it a code of the catalogue in lib/errors.ts:
  * `throw Object.assign(new Error('…'), { code: 'REQUEST_INVALID' })`.
  */
 import type { Host } from '../host/host';
+import type { Forecast, ImageChoice } from '../model/forecast';
 import type { BootMethod, BootPlan } from '../model/boot';
 import type { FixedAddress, Reservation } from '../model/reservation';
 import type { DomainIdentity } from '../model/identity';
@@ -201,6 +204,15 @@ export interface GuestStatus {
   readonly bootId?: string;
 }
 
+export interface SiteScript {
+  /** Stage and file, for the log. */
+  readonly name: string;
+  readonly content: string;
+  /** Does things for this user: the machine must be reloaded before another gets it. */
+  readonly taints: boolean;
+  readonly timeoutMs: number;
+}
+
 export interface OsModule extends Plugin {
   /** The log-in for provisiond's key. Default `root`. */
   readonly loginUser?: string;
@@ -228,6 +240,31 @@ export interface OsModule extends Plugin {
   sanitize?(context: ReserveContext): Promise<void>;
   /** Last stage before the machine is reloaded or removed. */
   postReservation?(context: OsContext): Promise<void>;
+  /** Shows a line on the terminals or the desktop of the reservation's user, if he is there. */
+  notifyUser?(context: OsContext & { readonly message: string }): Promise<void>;
+  /**
+   * Runs a script of the site in the guest, as the maker of the guest's OS would: a file with its own interpreter.
+   * @throws when it failed, or took longer than its time
+   */
+  runScript?(context: OsContext & { readonly script: SiteScript }): Promise<void>;
   reboot?(context: OsContext): Promise<void>;
   shutdown?(context: OsContext): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------- predictive modules
+
+export interface PredictiveContext {
+  /** The reservation that is over. */
+  readonly reservation: Reservation;
+  readonly forecast: Forecast;
+  readonly log: PluginLogger;
+  readonly signal: AbortSignal;
+}
+
+export type PredictiveDecision =
+  { readonly action: 'reload'; readonly image: ImageChoice } | { readonly action: 'unload' };
+
+export interface PredictiveModule extends Plugin {
+  /** What the computer is to hold until somebody reserves it. An error is told in the log and means the same image. */
+  decide(context: PredictiveContext): Promise<PredictiveDecision> | PredictiveDecision;
 }

@@ -1,9 +1,9 @@
 /**
  * Every call into a plugin: a time limit, an abort signal, a logger with the plugin's name, and the blame where it
- * belongs. Plugins are handed out guarded (`guardDriver`, `guardOsModule`), so no caller can forget.
+ * belongs. Plugins are handed out guarded (`guardDriver`, `guardOsModule` …), so no caller can forget.
  */
 import { CATALOGUE, type ErrorCode, ProvisiondError } from '../errors';
-import type { HypervisorDriver, OsModule, PluginLogger } from './api';
+import type { HypervisorDriver, OsModule, PluginLogger, PredictiveDecision, PredictiveModule } from './api';
 import { SYNC_LIMIT_MS, SyncLimitError, confine } from './confinement';
 import type { LoadedPlugin } from './loader';
 import { type PluginKind, hookNames } from './plugin-shape';
@@ -183,6 +183,28 @@ export function guardOsModule(loaded: LoadedPlugin<'os-module'>, limits: HookLim
       );
   }
   return guarded as unknown as OsModule;
+}
+
+/** The predictive module with its hook guarded and its answer checked. */
+export function guardPredictiveModule(loaded: LoadedPlugin<'predictive-module'>, limits: HookLimits): PredictiveModule {
+  const { plugin } = loaded;
+  const asking = { ...limits, hookTimeoutMs: Math.min(limits.hookTimeoutMs, PROBE_LIMIT_MS) };
+  return {
+    ...data(plugin),
+    decide: (context) =>
+      callHook(loaded, 'decide', asking, context.signal, async (signal) =>
+        checkDecision(await plugin.decide(confineContext(loaded, context, signal))),
+      ),
+  };
+}
+
+function checkDecision(decision: PredictiveDecision): PredictiveDecision {
+  if (decision?.action === 'unload') return { action: 'unload' };
+  const { id, revisionId } = (decision?.action === 'reload' && decision.image) || { id: NaN, revisionId: NaN };
+  if (Number.isSafeInteger(id) && Number.isSafeInteger(revisionId)) {
+    return { action: 'reload', image: { id, revisionId } };
+  }
+  throw new Error("must return { action: 'unload' } or { action: 'reload', image: { id, revisionId } }");
 }
 
 interface HookContext {

@@ -19,27 +19,23 @@ interface Kept {
 export class PluginsInFlight {
   private readonly kept = new Map<number, Kept>();
 
-  constructor(private readonly registry: Registry) {}
-
   /** The registry as that reservation sees it. */
-  of(reservationId: number): Registry {
+  of(reservationId: number, registry: Registry): Registry {
     return {
-      chooseDriver: async (facts, pinned) => this.driverOf(reservationId, facts, pinned),
-      osModule: (perlPackage) => this.osModuleOf(reservationId, perlPackage),
+      chooseDriver: async (facts, pinned) => this.driverOf(this.recall(reservationId), registry, facts, pinned),
+      osModule: (perlPackage) => this.osModuleOf(this.recall(reservationId), registry, perlPackage),
     };
   }
 
-  private async driverOf(reservationId: number, facts: HostFactsForDriver, pinned: string | null) {
-    const { drivers } = this.recall(reservationId);
+  private async driverOf({ drivers }: Kept, registry: Registry, facts: HostFactsForDriver, pinned: string | null) {
     const key = `${facts.host.name} ${pinned ?? ''}`; // another host, or another pin, is another choice
-    const driver = drivers.get(key) ?? (await this.registry.chooseDriver(facts, pinned));
+    const driver = drivers.get(key) ?? (await registry.chooseDriver(facts, pinned));
     drivers.set(key, driver);
     return driver;
   }
 
-  private osModuleOf(reservationId: number, perlPackage: string): OsModule {
-    const { osModules } = this.recall(reservationId);
-    const module = osModules.get(perlPackage) ?? this.registry.osModule(perlPackage);
+  private osModuleOf({ osModules }: Kept, registry: Registry, perlPackage: string): OsModule {
+    const module = osModules.get(perlPackage) ?? registry.osModule(perlPackage);
     osModules.set(perlPackage, module);
     return module;
   }

@@ -41,7 +41,12 @@ export interface PluginFolder {
   readonly configured: boolean;
 }
 
-export const FOLDER_NAMES: Readonly<Record<PluginKind, string>> = { driver: 'drivers', 'os-module': 'os-modules' };
+/** In the program, and in each folder of `pluginDirs`. */
+export const FOLDER_NAMES: Readonly<Record<PluginKind, { readonly builtIn: string; readonly configured: string }>> = {
+  driver: { builtIn: 'drivers', configured: 'drivers' },
+  'os-module': { builtIn: 'os-modules', configured: 'os-modules' },
+  'predictive-module': { builtIn: path.join('lib', 'predictive'), configured: 'predictive' },
+};
 
 /** Running from TypeScript source: only then is there a loader for `.ts`. */
 const FROM_SOURCE = __filename.endsWith('.ts');
@@ -54,10 +59,10 @@ function programRoots(): string[] {
 
 /** The built-in folders first, then those of the configuration in its order. */
 export function pluginFolders(kind: PluginKind, pluginDirs: readonly string[]): PluginFolder[] {
-  const name = FOLDER_NAMES[kind];
+  const { builtIn, configured } = FOLDER_NAMES[kind];
   return [
-    ...programRoots().map((root) => ({ path: path.join(root, name), trust: programTrust(root), configured: false })),
-    ...pluginDirs.map((dir) => ({ path: path.join(dir, name), trust: strictTrust(), configured: true })),
+    ...programRoots().map((root) => ({ path: path.join(root, builtIn), trust: programTrust(root), configured: false })),
+    ...pluginDirs.map((dir) => ({ path: path.join(dir, configured), trust: strictTrust(), configured: true })),
   ];
 }
 

@@ -1,9 +1,14 @@
 /** What a plugin must look like: the checks after its file was loaded, in the order in which they are reported. */
 import type { BootMethod } from '../model/boot';
-import { API_VERSION, type HypervisorDriver, type OsModule } from './api';
+import { API_VERSION, type HypervisorDriver, type OsModule, type PredictiveModule } from './api';
 
-export type PluginKind = 'driver' | 'os-module';
-export type PluginOf<K extends PluginKind> = K extends 'driver' ? HypervisorDriver : OsModule;
+interface Plugins {
+  driver: HypervisorDriver;
+  'os-module': OsModule;
+  'predictive-module': PredictiveModule;
+}
+export type PluginKind = keyof Plugins;
+export type PluginOf<K extends PluginKind> = Plugins[K];
 
 const NAME = /^[a-z][a-z0-9-]{0,31}$/;
 const BOOT_METHODS: readonly string[] = ['firmware', 'uefi', 'kernel', 'bootloader'] satisfies BootMethod[];
@@ -30,15 +35,19 @@ const HOOKS: Readonly<
       'postInitialConnection',
       'sanitize',
       'postReservation',
+      'notifyUser',
+      'runScript',
       'reboot',
       'shutdown',
     ],
   },
+  'predictive-module': { required: ['decide'], optional: [] },
 };
 
 const DATA: Readonly<Record<PluginKind, readonly string[]>> = {
   driver: ['apiVersion', 'name', 'description', 'domainType', 'diskDriverName', 'diskFormats', 'bootMethods'],
   'os-module': ['apiVersion', 'name', 'description', 'loginUser'],
+  'predictive-module': ['apiVersion', 'name', 'description'],
 };
 
 /**
@@ -70,6 +79,7 @@ function judgeName({ name, description }: Record<string, unknown>): string | nul
 }
 
 function judgeData(kind: PluginKind, plugin: Record<string, unknown>): string | null {
+  if (kind === 'predictive-module') return null;
   if (kind === 'os-module') {
     const { loginUser } = plugin;
     const fine = loginUser === undefined || (typeof loginUser === 'string' && loginUser !== '');

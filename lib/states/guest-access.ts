@@ -1,4 +1,5 @@
 /** A job's way into its guest: the connection, and the OS module's stages on it. */
+import { privateKeyFiles } from '../config/credentials';
 import type { Config } from '../config/config';
 import { ProvisiondError } from '../errors';
 import { asGuest } from '../host/guest';
@@ -6,7 +7,7 @@ import { pause } from '../host/deadline';
 import type { GuestConnector, GuestSession, GuestTarget } from '../host/guest-session';
 import type { Log } from '../log';
 import type { FixedAddress, Reservation } from '../model/reservation';
-import type { ClusterMember, GuestAccount, GuestStatus, OsContext, OsModule } from '../plugins/api';
+import type { ClusterMember, GuestAccount, GuestStatus, OsContext, OsModule, SiteScript } from '../plugins/api';
 
 /** How long a guest that is said to run gets for its first answer outside of a load. */
 const ANSWER_TIMEOUT_MS = 5000;
@@ -30,6 +31,11 @@ export class GuestAccess {
     /** Set once a load recorded a new key: the frozen reservation has the one from before. */
     private hostKey: string | null = reservation.computer.guestKey,
   ) {}
+
+  /** The key of the guest, or of the one before it, is written down. */
+  get isKnown(): boolean {
+    return this.hostKey !== null;
+  }
 
   /** @returns the host key that the guest showed */
   async waitUntilAnswering(timeoutMs: number, signal: AbortSignal): Promise<string> {
@@ -118,6 +124,15 @@ export class GuestAccess {
     await this.call('sanitize', undefined, { accounts });
   }
 
+  /** Shows a line to the user who works in the guest. */
+  async notifyUser(message: string): Promise<void> {
+    await this.call('notifyUser', undefined, { message });
+  }
+
+  async runScript(script: SiteScript): Promise<void> {
+    await this.call('runScript', undefined, { script });
+  }
+
   async postReservation(): Promise<void> {
     await this.call('postReservation');
   }
@@ -158,7 +173,7 @@ export class GuestAccess {
       address: computer.privateIp,
       port: 22,
       user: this.osModule().loginUser ?? 'root',
-      keyFiles: managementNode.keyFiles.length > 0 ? managementNode.keyFiles : this.config.sshKeyFiles,
+      keyFiles: privateKeyFiles(managementNode.keyFiles, this.config.sshKeyFiles),
       hostKey: this.hostKey,
     };
   }

@@ -131,6 +131,14 @@ export interface NewImage {
   readonly owner: string;
 }
 
+/** A module that images or computers of the site need. */
+export interface ModuleUse {
+  /** Null: the OS has none, and its images cannot be reserved. */
+  readonly perlPackage: string | null;
+  readonly name: string;
+  readonly uses: number;
+}
+
 export type BootOwner = 'computer' | 'image' | 'profile';
 
 export interface BootEntry {
@@ -192,6 +200,7 @@ export interface FrontEnd {
   listComputers(): Promise<ComputerSummary[]>;
   listHosts(): Promise<HostSummary[]>;
   listImages(): Promise<ImageSummary[]>;
+  modulesInUse(): Promise<{ os: ModuleUse[]; predictive: ModuleUse[] }>;
   /** The row of this management node, made when it is missing. @returns its id */
   ensureManagementNode(hostname: string, address: string, keyFiles: readonly string[]): Promise<number>;
   ensureUser(login: string): Promise<number>;

@@ -6,6 +6,7 @@ import { inventoryVerbs } from './inventory';
 import { inventoryListVerbs } from './inventory-lists';
 import { listingVerbs } from './reservation-details';
 import { requestVerbs } from './reservation-requests';
+import { siteRowVerbs } from './site-rows';
 import { ownershipVerbs } from './ownership-verbs';
 import { sqlStore } from './sql-store';
 import type { Store } from './store';
@@ -36,6 +37,7 @@ function frontEnd(db: Database): FrontEnd {
     ...listingVerbs(db),
     ...inventoryListVerbs(db),
     ...inventoryVerbs(db),
+    ...siteRowVerbs(db),
     ...ownershipVerbs(db),
     ...bootVerbs(db),
   };

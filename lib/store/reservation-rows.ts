@@ -71,6 +71,8 @@ export interface ReservationRow {
   provisioningPackage: string;
   predictivePackage: string;
   guestKey: Maybe<string>;
+  /** JSON, see `rowsOfJson`. */
+  connectMethods: unknown;
   hostComputerId: Maybe<number>;
   hostHostname: Maybe<string>;
   hostPrivateIp: Maybe<string>;

@@ -27,11 +27,12 @@ function exampleOf(readme: string): TestFolder {
   return folder;
 }
 
-const config = { pluginDirs: [], osModules: {}, hookTimeoutMs: 5000 };
+const config = { pluginDirs: [], osModules: {}, predictiveModules: {}, hookTimeoutMs: 5000 };
 const found = new PluginRegistry(config, new MemoryLog());
 const examples = new PluginRegistry(config, new MemoryLog(), {
   driver: [exampleOf('drivers/README.md').asPluginFolder],
   'os-module': [exampleOf('os-modules/README.md').asPluginFolder],
+  'predictive-module': [exampleOf('lib/predictive/README.md').asPluginFolder],
 });
 
 it('finds every built-in plugin fit for use', () => {
@@ -42,6 +43,7 @@ it('finds every built-in plugin fit for use', () => {
 
 it('takes the examples of the READMEs as they are printed', () => {
   expect(examples.verdicts().map(({ accepted, reason }) => ({ accepted, reason }))).toEqual([
+    { accepted: true, reason: null },
     { accepted: true, reason: null },
     { accepted: true, reason: null },
   ]);

@@ -20,9 +20,13 @@ const lab = readLab();
 const DRIVERS = path.join(__dirname, '../fixtures/drivers');
 const IMAGE = 'vmwarelinux-Tiny12-v2';
 const DOMAIN = 'vm9_TinyLinux_12-v2';
-const registry = new PluginRegistry({ pluginDirs: [], osModules: {}, hookTimeoutMs: 60_000 }, new MemoryLog(), {
-  driver: [{ path: DRIVERS, trust: programTrust(DRIVERS), configured: true }],
-});
+const registry = new PluginRegistry(
+  { pluginDirs: [], osModules: {}, predictiveModules: {}, hookTimeoutMs: 60_000 },
+  new MemoryLog(),
+  {
+    driver: [{ path: DRIVERS, trust: programTrust(DRIVERS), configured: true }],
+  },
+);
 let folder: string;
 let host: LocalHost;
 

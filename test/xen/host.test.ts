@@ -20,7 +20,10 @@ const lab = readLab();
 const dom0 = xenVmHost(lab);
 const folder = `/var/lib/libvirt/images/host-test-${randomUUID().slice(0, 8)}`;
 const IMAGE = 'vmwarelinux-Tiny12-v2';
-const registry = new PluginRegistry({ pluginDirs: [], osModules: {}, hookTimeoutMs: MINUTE }, new MemoryLog());
+const registry = new PluginRegistry(
+  { pluginDirs: [], osModules: {}, predictiveModules: {}, hookTimeoutMs: MINUTE },
+  new MemoryLog(),
+);
 let host: SshHost;
 
 beforeAll(async () => {

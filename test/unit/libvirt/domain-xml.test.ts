@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { FROM_DISK } from '../../../lib/model/boot';
 import { type DomainXmlInput, generateDefaultDomainXml } from '../../../lib/libvirt/domain-xml';
-import { buildXml } from '../../../lib/libvirt/xml';
+import { buildXml } from '../../../lib/xml';
 
 /**
  * A case is a file: the input as JSON (what it leaves out is the example's), a line of hyphens, the XML expected.
