@@ -1,6 +1,6 @@
 /** What the steps of a load do and ask (load-steps.ts), for one reservation's computer. */
 import type { DomainXml, HypervisorDriver } from '../plugins/api';
-import { ProvisiondError } from '../errors';
+import { ProvisiondError, findError } from '../errors';
 import { refuseStrangers, removeDomains } from './delete-domain';
 import { hasAddress, releaseAddress, reserveAddress } from './dhcp';
 import { isDiskFull } from '../images/qemu-img';
@@ -32,6 +32,8 @@ set -u
 fence
 exec virsh -q define --file "$1"
 `;
+
+const NO_DRIVER = ['DRIVER_NOT_FOUND', 'DRIVER_AMBIGUOUS', 'PLUGIN_REJECTED'] as const;
 
 export class DomainLoad {
   /** The tree as it is built up; made again when a run begins anew. */
@@ -119,8 +121,22 @@ export class DomainLoad {
     await this.removeDriversDisks();
   }
 
-  /** What the driver made for the computer elsewhere than among its files. Never cut off: it clears up. */
+  /**
+   * What the driver made for the computer elsewhere than among its files. Never cut off: it clears up. Without a driver
+   * there is nobody to ask: what an earlier one may have made stays, which is said, and nothing else is held up by it.
+   */
   async removeDriversDisks(): Promise<void> {
+    try {
+      await this.initialise();
+    } catch (error) {
+      if (!NO_DRIVER.some((code) => findError(error, code))) throw error;
+      const { log, host } = this.computer;
+      log.warn(
+        `no driver could be asked what else it made on host ${host.name}: if it made disks elsewhere, they are still there`,
+        { error },
+      );
+      return;
+    }
     await this.callDriver('removeDisks', new AbortController().signal);
   }
 

@@ -4,17 +4,32 @@
  * A plugin is a file in `drivers/`, `os-modules/` or `predictive/` that exports an object literal (`export default` or
  * `module.exports =`). It is loaded with `require`, checked, and used from the next reservation on.
  *
- * THE LIFE OF A HYPERVISOR DRIVER, in the order of the calls for one reservation:
- *  1. `probe(host)`        once per host and connection; changes nothing. Not called when the host pins a driver.
- *  2. `preDefine(context)` makes the disks. MUST do nothing when they are there already (it is repeated after a
- *                          crash). Called at the same time for other computers, never twice at once for one.
- *  3. `extendDomainXml(xml, context)` pure: gets a deep copy of the default tree and returns the tree to be defined.
- *                          May be called any number of times.
- * The core does everything else: removes old domains, writes, defines and starts, waits for the guest, undoes.
- *  4. `preStart(context)`  before each start of the domain, also the later ones. MUST be safe to repeat.
- *  5. `removeDisks(context)` when the computer's domains are gone, and when a load is undone: removes what `preDefine`
- *                          made elsewhere than at `context.disk.path`. MUST do nothing when nothing is there.
- * Order of 2 and 3 as in VCL: `extendDomainXml` first, then `preDefine`.
+ * THE LIFE OF A HYPERVISOR DRIVER: the calls for one reservation, in their order.
+ *
+ *  0. The file is read, judged and run once a version (drivers/README.md). What a reservation began with it keeps to its
+ *     end, whatever becomes of the file; a daemon that was started anew uses what is there then.
+ *  1. `probe(host)`          once a host and version of the file, however many reservations ask; not when the host pins a
+ *                            driver. Changes nothing. One yes: that driver drives the host. None, or two: the reservation
+ *                            fails with what each said. A probe that throws is a no.
+ *  2. `diskFormats`, `bootMethods`, `defaultBoot(reservation)`: what the VM profile and the boot parameters ask for and the
+ *                            driver does not have is refused here, before anything is changed on the host.
+ *  3. `removeDisks(context)` after the domains that the computer had were removed, if it had any. Success when nothing is there.
+ *  4. `domainType(host)`     where it is a function; then the core builds the default tree with it.
+ *  5. `extendDomainXml(xml, context)` pure and at once: gets a deep copy, and what it returns is defined. The same question
+ *                            gets the same answer: it is asked any number of times.
+ *  6. `preDefine(context)`   makes the disks. Skipped when this very load has defined its domain already. Killed half way,
+ *                            it is called again from the top: what is there already MUST be left as it is, what is half
+ *                            done be made whole. After it the core writes the XML file and defines the domain.
+ *  7. `preStart(context)`    before each start of the domain, the later ones too. MUST be safe to repeat. The core starts.
+ *  8. `consoleLog(name)`     when the guest does not answer, and when a domain is removed. Pure.
+ *  9. `removeDisks(context)` again when the computer is unloaded, and when the load failed: then all is undone in reverse,
+ *                            6 before 3. What it throws then is logged as left behind, and the computer is not handed out.
+ *
+ * AT THE SAME TIME: for one computer one call at a time; for different computers, of one host too, any number. What a
+ * driver shares among them (a folder, a volume group) it locks on the host (`flock`), not in its own variables: after a
+ * failure another management node may do the same work.
+ * TIME: each call has `hookTimeoutMs` (`probe` and `domainType` a minute at most) and 5 s without an `await`. Then, and when
+ * the daemon stops or the user ends the reservation, `context.signal` is aborted and the hook has 2 s to come to an end.
  *
  * THE LIFE OF AN OS MODULE: `postLoad` after the guest answered; then, each at most once at a time, `reserve`,
  * `setFixedAddress`, `grantAccess`, `updateCluster`, `postReserve`, `isUserConnected` (repeatedly), `postInitialConnection`; at the end either

@@ -9,6 +9,7 @@ import type { Slots } from '../host/slots';
 import { LibvirtProvisioner } from '../libvirt/libvirt-provisioner';
 import { Messenger } from '../messages/messenger';
 import type { Reservation } from '../model/reservation';
+import { PluginsInFlight } from '../plugins/in-flight';
 import type { PluginRegistry } from '../plugins/registry';
 import type { Store } from '../store/store';
 import type { Queues } from '../work/queues';
@@ -34,10 +35,12 @@ export interface JobMakerParts {
 
 export function jobMaker(adapters: JobMakerParts): JobMaker {
   const { store, hosts, connector, addSecret, slots, node, queues } = adapters;
+  const inFlight = new PluginsInFlight();
   return (parts) => {
     const { config, registry } = adapters;
     const { claim, reservation, watch, narrator, log, onEnd } = parts;
     const { signal } = watch;
+    const plugins = inFlight.of(reservation.id, registry);
     // Made when first asked for, so that rows which cannot be used fail the step that needs them.
     const provisioner = once(
       () =>
@@ -53,11 +56,10 @@ export function jobMaker(adapters: JobMakerParts): JobMaker {
             bases: store,
             onCopyProgress: tellInTens((text) => narrator.note('info', text)),
           },
-          registry,
+          plugins,
         ),
     );
-    // What a reservation began with stays, even when the file is changed meanwhile.
-    const osModule = once(() => registry.osModule(reservation.image.os.modulePackage));
+    const osModule = once(() => plugins.osModule(reservation.image.os.modulePackage));
     const predictiveModule = once(() => registry.predictiveModule(reservation.computer.predictivePackage));
     const guest = new GuestAccess(reservation, osModule, connector, config, log, signal);
     return {

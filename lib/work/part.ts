@@ -1,5 +1,5 @@
 /** One reservation of a claim: its steps, run to their end, and what follows for its computer. */
-import { findError, ProvisiondError } from '../errors';
+import { findError, ProvisiondError, describeError } from '../errors';
 import type { Reservation } from '../model/reservation';
 import type { Job, JobStep, StateHandler } from '../states/job';
 import { failureTransition } from '../states/outcome';
@@ -125,7 +125,9 @@ function isOutdated(error: ProvisiondError): boolean {
   return findError(error, 'ROWS_COMPLETED') !== undefined;
 }
 
-/** The outermost message with its hint: what the front end shows of a failed reservation. */
+/** The outermost message with its hint: what the front end shows of a failed reservation. What a plugin itself said is in
+ * the cause, and nobody else knows it. */
 function describeForUser(error: ProvisiondError): string {
-  return `${error.message} (${error.code}). ${error.hint}`;
+  const message = error.blame === 'plugin' ? describeError(error) : error.message;
+  return `${message} (${error.code}). ${error.hint}`;
 }

@@ -174,6 +174,23 @@ describe('the architecture', () => {
     expect(known).toEqual([]);
   });
 
+  it('names no driver anywhere: where the word stands, it is libvirt’s domain type, or of VCL’s first rows', () => {
+    const ofOthers = [
+      'lib/libvirt/host-facts.ts',
+      'lib/libvirt/kvm-probe.ts',
+      'lib/plugins/conformance/driver-checks.ts',
+      'lib/store/schema/seed-catalogue.ts',
+    ];
+    const names = sources('drivers').map((file) => path.basename(file, '.ts'));
+    const literal = new RegExp(`(['"\`])(${names.join('|')})\\1`);
+    const code = (file: string) => readFileSync(path.join(ROOT, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+    const naming = sources('lib').filter((file) =>
+      literal.test(code(file).replace(/must be a word such as '\w+'/, '')),
+    );
+    expect(names).toContain('kvm');
+    expect(naming.filter((file) => !ofOthers.includes(file))).toEqual([]);
+  });
+
   it('has no drawer for everything', () => {
     const drawers = ['lib', 'drivers', 'os-modules', 'test']
       .flatMap(sources)
