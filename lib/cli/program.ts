@@ -14,6 +14,8 @@ import { addHostVerbs } from './host-add';
 import { addImageVerbs } from './image-add';
 import { addInitVerb } from './init';
 import { addListVerbs } from './list';
+import { addLogLevelVerb } from './log-level';
+import { addManVerb } from './man';
 import { addPluginsVerb } from './plugins';
 import { Printer, type Streams } from './printer';
 import { addRecoverVerb } from './recover';
@@ -44,6 +46,8 @@ const ADD_VERBS = [
   addRecoverVerb,
   addPluginsVerb,
   addConfigVerb,
+  addLogLevelVerb,
+  addManVerb,
 ];
 
 /**
