@@ -8,6 +8,7 @@ const project = (displayName) => ({
   displayName,
   rootDir: __dirname,
   testEnvironment: 'node',
+  modulePathIgnorePatterns: ['<rootDir>/.state/'],
   testMatch: [`<rootDir>/test/${displayName}/**/*.test.ts`],
   transform: { '\\.ts$': swc },
   setupFilesAfterEnv: ['<rootDir>/test/support/patience.ts'],

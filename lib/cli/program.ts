@@ -14,6 +14,9 @@ import { addHostVerbs } from './host-add';
 import { addImageVerbs } from './image-add';
 import { addInitVerb } from './init';
 import { addListVerbs } from './list';
+import { addDoctorVerb } from './doctor';
+import { addExplainVerb } from './explain';
+import { addPlanVerb } from './plan';
 import { addLogLevelVerb } from './log-level';
 import { addManVerb } from './man';
 import { addPluginsVerb } from './plugins';
@@ -46,6 +49,9 @@ const ADD_VERBS = [
   addRecoverVerb,
   addPluginsVerb,
   addConfigVerb,
+  addDoctorVerb,
+  addPlanVerb,
+  addExplainVerb,
   addLogLevelVerb,
   addManVerb,
 ];

@@ -5,6 +5,7 @@ import { clusterVerbs } from './cluster-verbs';
 import { imageVerbs } from './image-verbs';
 import { serverVerbs } from './server-verbs';
 import type { Database } from './database';
+import { examineVerbs } from './examine-verbs';
 import { finishVerbs } from './finish';
 import { inboxVerbs } from './inbox-verbs';
 import { leaseVerbs } from './lease-verbs';
@@ -21,6 +22,7 @@ export function sqlStore(db: Database): Store {
     ...migrationVerbs(db),
     ...leaseVerbs(db),
     ...inboxVerbs(db),
+    ...examineVerbs(db),
     ...censusVerbs(db),
     ...readerVerbs(db),
     ...storyVerbs(db),

@@ -117,6 +117,15 @@ export interface Sibling {
   readonly newestLine: number;
 }
 
+/** What the database says of itself. */
+export interface StoreFinding {
+  readonly check: string;
+  readonly problem: boolean;
+  readonly text: string;
+  /** The command that mends it; null: nothing is to be mended. */
+  readonly mend: string | null;
+}
+
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
 export interface Store {
@@ -133,6 +142,9 @@ export interface Store {
    * @returns what was done, a sentence each. @throws SCHEMA_NEWER
    */
   migrate(): Promise<string[]>;
+
+  /** Grants, settings, integrity: for people. */
+  examine(): Promise<StoreFinding[]>;
 
   // --- management node and lease
   /** The node whose `hostname` is that name or begins with it and a dot. @throws NOT_FOUND */
