@@ -1,18 +1,15 @@
 /** The manual page says what the program does, and man accepts it. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
 import { SETTING_KEYS } from '../../../lib/config/schema';
-import { Program, builtProgram } from './program';
+import { printed } from '../../support/in-process';
 
 describe('the manual page', () => {
-  let program: Program;
   let page: string;
 
   beforeAll(async () => {
-    program = new Program(builtProgram());
-    page = (await program.run('man')).stdout;
+    page = await printed('man');
   });
-  afterAll(() => program.end());
 
   it('is accepted by man without a warning', () => {
     const shown = spawnSync('groff', ['-man', '-Tutf8', '-ww', '-z'], { input: page, encoding: 'utf8' });
@@ -22,7 +19,7 @@ describe('the manual page', () => {
 
   it('has every verb, with an example each, and every key of the configuration', async () => {
     const text = page.replace(/\\-/g, '-');
-    const { stdout: help } = await program.run('--help');
+    const help = await printed('--help');
     const verbs = [...help.matchAll(/^ {2}([a-z-]+)( |$)/gm)]
       .map(([, verb]) => verb!)
       .filter((verb) => verb !== 'help');

@@ -1,8 +1,8 @@
 /** Commands that stand in the documents: each is one that the program knows, with options that it knows. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Program, builtProgram } from '../cli/program';
+import { printed } from '../../support/in-process';
 
 const ROOT = path.resolve(__dirname, '../../..');
 const FOLDERS = ['.', 'conf', 'lib', 'lib/states', 'lib/work', 'lib/libvirt', 'lib/store', 'drivers', 'os-modules'];
@@ -30,20 +30,10 @@ function printedCommands(): Printed[] {
 const split = (line: string): string[] => (line.match(/'[^']*'|\S+/g) ?? []).filter((word) => word !== 'npx').slice(1);
 
 describe('the documents', () => {
-  let program: Program;
   const helps = new Map<string, Promise<string>>();
 
-  beforeAll(() => {
-    program = new Program(builtProgram());
-  });
-  afterAll(() => program.end());
-
   const help = (verb: string): Promise<string> => {
-    if (!helps.has(verb))
-      helps.set(
-        verb,
-        program.run(...verb.split(' '), '--help').then(({ stdout }) => stdout),
-      );
+    if (!helps.has(verb)) helps.set(verb, printed(...verb.split(' ').filter(Boolean), '--help'));
     return helps.get(verb)!;
   };
 
