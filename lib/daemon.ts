@@ -6,18 +6,23 @@ import { privateKeyFiles } from './config/credentials';
 import { LiveConfig, PLUGIN_KEYS, changedKeys, isForNextStart } from './config/live';
 import type { Config } from './config/config';
 import { ProvisiondError } from './errors';
+import { FrontEndClient } from './front-end-rpc/front-end-client';
 import { SshGuestConnector } from './host/guest-connector';
 import { HostPool, type HostPoolOptions } from './host/host-pool';
+import { LocalHost } from './host/local-host';
 import { Slots } from './host/slots';
 import type { RootLog } from './log';
+import { Mailer } from './messages/mailer';
 import { startObservers } from './observers';
 import { PluginRegistry } from './plugins/registry';
 import { jobMaker, type JobMakerParts } from './states/job-maker';
 import type { ManagementNodeFacts } from './model/reservation';
 import { type OpenStore, openStore } from './store/open-store';
 import type { Lease, Store } from './store/store';
+import { BlockAllocations } from './work/block-allocations';
 import { LeaseKeeper } from './work/lease-keeper';
 import { Poller } from './work/poller';
+import { Queues } from './work/queues';
 import { schedule } from './work/schedule';
 import { Worker } from './work/worker';
 
@@ -70,7 +75,7 @@ async function serve(
   const connector = new SshGuestConnector({ commandTimeoutMs: config.guestCommandTimeoutMs });
   let registry = new PluginRegistry(config, log);
   const slots = new Slots(config.maxLoads);
-  const parts: JobMakerParts = {
+  const parts: Parts = {
     // A job keeps the configuration and the plugins that it was made with.
     get config() {
       return live.current;
@@ -83,6 +88,9 @@ async function serve(
     connector,
     addSecret: (value: string) => log.addSecret(value),
     slots,
+    frontEnd: new FrontEndClient(config.xmlrpc),
+    mailer: new Mailer(config.mail, config.managementNode),
+    node: new LocalHost({ name: config.managementNode }),
   };
   const keeper = new LeaseKeeper(store, config.leaseSeconds, log);
   const observers = await startObservers({
@@ -101,6 +109,8 @@ async function serve(
     })
     .finally(async () => {
       await observers.close();
+      parts.mailer.close();
+      await parts.node.close();
       await connector.close();
       await hosts.close();
       await store.close();
@@ -128,6 +138,11 @@ async function serve(
   };
 }
 
+type Parts = Omit<JobMakerParts, 'queues'> & {
+  readonly frontEnd: FrontEndClient;
+  readonly mailer: Mailer;
+  readonly node: LocalHost;
+};
 function hostSettings(config: Config, { keyFiles }: ManagementNodeFacts): HostPoolOptions {
   return {
     keyFiles: privateKeyFiles(keyFiles, config.sshKeyFiles),
@@ -142,29 +157,40 @@ function hostSettings(config: Config, { keyFiles }: ManagementNodeFacts): HostPo
 async function beActive(
   lease: Lease,
   keeper: LeaseKeeper,
-  parts: JobMakerParts,
+  parts: Parts,
   live: LiveConfig,
   log: RootLog,
   stopping: AbortSignal,
 ): Promise<void> {
   const { store } = parts;
   const lost = new AbortController();
-  const worker: Worker = new Worker(store, live.view, jobMaker(parts), log, () => poller.pollNow());
+  const queues = new Queues(parts, lease, log);
+  // Not a copy of the parts: their configuration and plugins may be replaced while we work.
+  const makeJob = jobMaker(Object.assign(Object.create(parts) as Parts, { queues }));
+  const worker: Worker = new Worker(store, live.view, makeJob, log, () => poller.pollNow());
   const poller: Poller = new Poller(store, worker, lease, parts.config.pollIntervalMs, log);
   const endListening = live.listen(({ pollIntervalMs }) => poller.setInterval(pollIntervalMs));
   const heartbeat = schedule('heartbeat', '*/5 * * * * *', log, async () => {
     if (!(await keeper.beat(lease))) lost.abort(new Error('the lease was lost'));
   });
   const refresh = schedule('refresh', '*/30 * * * * *', log, () => poller.refresh());
+  const deliveries = schedule('deliveries', '*/5 * * * * *', log, queues.look);
+  const blocks = new BlockAllocations({
+    ...{ store, frontEnd: parts.frontEnd, lease, log },
+    onQueued: parts.mailer.isOn ? () => void queues.lookAtMessages() : null,
+  });
+  const allocations = schedule('block allocations', '*/30 * * * * *', log, blocks.look);
+  const prune = schedule('prune', '7 17 * * * *', log, queues.prune);
   try {
     await keeper.beat(lease);
     poller.start();
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
     endListening();
-    await Promise.all([heartbeat.stop(), refresh.stop(), poller.stop()]);
+    await Promise.all([blocks, heartbeat, refresh, deliveries, allocations, prune, poller].map((each) => each.stop()));
     if (stopping.aborted) await worker.stopForGood('the daemon stops');
     else await worker.stop('the lease was lost');
+    await queues.stop();
     if (!lost.signal.aborted)
       await store.releaseLease(lease).catch((error: unknown) => log.warn('lease not released', { error }));
   }

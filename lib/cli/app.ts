@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/config';
 import { sqlitePath } from '../config/kinds';
-import { type LoadedConfig, databasePassword, loadConfig } from '../config/load';
+import { type LoadedConfig, loadConfig, secretsOf } from '../config/load';
 import { ProvisiondError } from '../errors';
 import { HostPool } from '../host/host-pool';
 import type { FrontEnd } from '../store/front-end';
@@ -38,8 +38,7 @@ export class App {
 
   get loaded(): LoadedConfig {
     this.loadedConfig ??= loadConfig({ file: this.options.configFile, env: this.options.env });
-    const password = databasePassword(this.loadedConfig.config.database);
-    if (password !== undefined) this.print.redaction.addSecret(password);
+    for (const secret of secretsOf(this.loadedConfig.config)) this.print.redaction.addSecret(secret);
     return this.loadedConfig;
   }
 

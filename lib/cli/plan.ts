@@ -5,7 +5,7 @@ import type { Host } from '../host/host';
 import type { ProvisionerSettings } from '../libvirt/hosted-computer';
 import { type DriverChooser, LibvirtProvisioner } from '../libvirt/libvirt-provisioner';
 import { loadSteps } from '../libvirt/load-steps';
-import { buildXml } from '../libvirt/xml';
+import { buildXml } from '../xml';
 import type { HostFacts, Reservation } from '../model/reservation';
 import { runSteps } from '../steps/step';
 import { isWorkable } from '../model/states';

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { asProvisiondError } from '../errors';
 import { App } from './app';
 import { addAuditVerbs } from './audit';
+import { addBootVerbs } from './boot';
 import { addCheckVerb } from './check';
 import { addComputerVerbs } from './computer-add';
 import { addConfigVerb } from './config';
@@ -12,6 +13,7 @@ import { EXIT, type ExitCode, exitCodeOf } from './exit-codes';
 import { addExtendVerb } from './extend';
 import { addHostVerbs } from './host-add';
 import { addImageVerbs } from './image-add';
+import { addImportVcldVerb } from './import-vcld';
 import { addInitVerb } from './init';
 import { addListVerbs } from './list';
 import { addDoctorVerb } from './doctor';
@@ -35,6 +37,7 @@ export interface ProgramOptions extends Streams {
 const ADD_VERBS = [
   addRunVerb,
   addInitVerb,
+  addImportVcldVerb,
   addCheckVerb,
   addReserveVerb,
   addListVerbs,
@@ -47,6 +50,7 @@ const ADD_VERBS = [
   addImageVerbs,
   addAuditVerbs,
   addRecoverVerb,
+  addBootVerbs,
   addPluginsVerb,
   addConfigVerb,
   addDoctorVerb,

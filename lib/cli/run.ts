@@ -1,7 +1,7 @@
 /** `provisiond run`: the daemon in the foreground. */
 import type { Command } from 'commander';
 import type { Config } from '../config/config';
-import { databasePassword } from '../config/load';
+import { secretsOf } from '../config/load';
 import { type RunningDaemon, startDaemon } from '../daemon';
 import { asProvisiondError } from '../errors';
 import { type RootLog, createLogger } from '../log';
@@ -29,8 +29,7 @@ async function runDaemon(app: App, options: ListenOptions): Promise<ExitCode> {
   const withOptions = (config: Config): Config => Object.freeze({ ...config, ...options });
   const config = withOptions(app.config);
   const log = createLogger(config.log);
-  const password = databasePassword(config.database);
-  if (password !== undefined) log.addSecret(password);
+  for (const secret of secretsOf(config)) log.addSecret(secret);
   const stopSignal = app.stopSignal;
   const stopWatching = endOnDefects(log);
   let running: RunningDaemon | undefined;

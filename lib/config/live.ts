@@ -12,10 +12,12 @@ const FOR_NEXT_START: readonly Key[] = [
   'guestCommandTimeoutMs',
   'metrics',
   'http',
+  'xmlrpc',
+  'mail',
 ];
 
 /** What the plugin registry is made of. */
-export const PLUGIN_KEYS: readonly Key[] = ['pluginDirs', 'osModules', 'hookTimeoutMs'];
+export const PLUGIN_KEYS: readonly Key[] = ['pluginDirs', 'osModules', 'predictiveModules', 'hookTimeoutMs'];
 
 export class LiveConfig {
   private readonly listeners = new Set<(config: Config) => void>();

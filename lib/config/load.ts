@@ -4,7 +4,7 @@ import os from 'node:os';
 import { ProvisiondError } from '../errors';
 import type { Config } from './config';
 import { credentialFile } from './credentials';
-import { SETTINGS, SETTING_KEYS, type Setting, type SettingKey, defaultValue } from './schema';
+import { SETTINGS, SETTING_KEYS, type Setting, type SettingKey, defaultValue, environmentName } from './schema';
 import { type Given, isReadableByOthers, readEnvironment, readFile, readSecretFile } from './sources';
 
 export const DEFAULT_FILE = '/etc/provisiond/provisiond.yaml';
@@ -79,11 +79,22 @@ function checkValue({ key, value, origin, folder }: Given): { value: unknown } |
 }
 
 function checkFileMode(file: string, given: readonly Given[]): string[] {
-  const holdsSecret = given.some(
-    ({ key, value }) => key === 'database' && typeof value === 'string' && databasePassword(value) !== undefined,
+  const secret = given.find(({ key, value }) => secretIn(key, value) !== undefined);
+  if (!secret || !isReadableByOthers(file)) return [];
+  const instead = secret.key === 'database' ? 'databasePasswordFile' : `${environmentName(secret.key)}_FILE`;
+  return [`${file} holds a password and everybody may read it; chmod o= ${file}, or use ${instead}`];
+}
+
+function secretIn(key: SettingKey, value: unknown): string | undefined {
+  if (!(SETTINGS[key] as Setting<unknown>).secret || typeof value !== 'string' || value === '') return undefined;
+  return key === 'database' ? databasePassword(value) : value;
+}
+
+/** Every secret of the configuration, for the log to leave out. */
+export function secretsOf({ database, xmlrpc, mail }: Config): string[] {
+  return [databasePassword(database), xmlrpc.password, mail.smtpPassword].filter(
+    (secret) => typeof secret === 'string',
   );
-  if (!holdsSecret || !isReadableByOthers(file)) return [];
-  return [`${file} holds a password and everybody may read it; chmod o= ${file}, or use databasePasswordFile`];
 }
 
 function complete(accepted: ReadonlyMap<SettingKey, unknown>, hostname: string): Map<SettingKey, unknown> {

@@ -1,8 +1,9 @@
 /** What is known of reservations: the list, and one of them with its story. */
 import { ProvisiondError, type Blame } from '../errors';
 import { STATE_IDS, stateName, type StateName } from '../model/states';
-import { chooseConnectMethods, connectMethodsSql, type ConnectMethodRow } from './connect-methods';
+import { chooseConnectMethods, connectMethodsColumn, type ConnectMethodRow } from './connect-methods';
 import type { Database } from './database';
+import { rowsOfJson } from './dialect';
 import { displayStatus } from './display-status';
 import type { FrontEnd, ReservationDetails, ReservationSummary, TimelineEntry } from './front-end';
 import { knownState } from './inbox-verbs';
@@ -88,10 +89,11 @@ export async function showReservation(
   const [parent] = rows;
   const timeline = await readTimeline(db, requestId, sinceEventId);
   if (!parent) return { ...(await recall(db, requestId)), timeline };
-  const methods = chooseConnectMethods(
-    await db.rows<ConnectMethodRow>(connectMethodsSql(1), [parent.osType, parent.osId, parent.revisionId]),
-    parent,
+  const found = await db.one<{ connectMethods: unknown }>(
+    `select ${connectMethodsColumn(db.dialect)} from OS o, imagerevision v where o.id = ? and v.id = ?`,
+    [parent.osId, parent.revisionId],
   );
+  const methods = chooseConnectMethods(rowsOfJson<ConnectMethodRow>(found?.connectMethods), parent);
   return {
     ...toSummary(rows),
     address: parent.address || null,

@@ -1,4 +1,5 @@
 /** The store, put together from its verbs. */
+import { blockVerbs } from './blocks';
 import { censusVerbs } from './census-verbs';
 import { claimVerbs } from './claim-verbs';
 import { clusterVerbs } from './cluster-verbs';
@@ -7,9 +8,12 @@ import { serverVerbs } from './server-verbs';
 import type { Database } from './database';
 import { examineVerbs } from './examine-verbs';
 import { finishVerbs } from './finish';
+import { forecastVerbs } from './forecast';
 import { inboxVerbs } from './inbox-verbs';
 import { leaseVerbs } from './lease-verbs';
 import { migrationVerbs } from './migration';
+import { messageVerbs } from './message-facts';
+import { queueVerbs } from './queues';
 import { readerVerbs } from './reservation-reader';
 import type { Store } from './store';
 import { storyVerbs } from './story-verbs';
@@ -27,6 +31,10 @@ export function sqlStore(db: Database): Store {
     ...readerVerbs(db),
     ...storyVerbs(db),
     ...claimVerbs(db),
+    ...blockVerbs(db),
+    ...forecastVerbs(db),
+    ...queueVerbs(db),
+    ...messageVerbs(db),
     ...clusterVerbs(db),
     ...serverVerbs(db),
     ...imageVerbs(db),

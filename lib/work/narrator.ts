@@ -11,8 +11,8 @@ import { SIGNALS } from '../signals';
 import type { StepEvent } from '../steps/step';
 import type { Claim, Store, StoryLine } from '../store/store';
 
-/** Pages that show the story ask for it every few seconds at most. */
-const GATHER_MS = 500;
+/** Pages that show the story ask for it every few seconds at most; each writing costs two statements. */
+const GATHER_MS = 2000;
 const TRY_AGAIN_MS = 1000;
 const MOST_KEPT = 500;
 
