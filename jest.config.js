@@ -8,6 +8,7 @@ const project = (displayName) => ({
   displayName,
   rootDir: __dirname,
   testEnvironment: 'node',
+  modulePathIgnorePatterns: ['<rootDir>/.state/'],
   testMatch: [`<rootDir>/test/${displayName}/**/*.test.ts`],
   testPathIgnorePatterns: ['/node_modules/', ...(process.env.PROVISIOND_FAULTS ? [] : ['/test/faults/long/'])],
   transform: { '\\.ts$': swc },

@@ -21,14 +21,18 @@ export function addCheckVerb(program: Command, execute: Execute): void {
 }
 
 async function check(app: App): Promise<ExitCode> {
-  const findings = await collect(app);
+  return tellFindings(app, await collectFindings(app));
+}
+
+/** The verdict on all of it: the exit code, and every problem with its remedy. */
+export function tellFindings(app: App, findings: readonly Finding[]): ExitCode {
   const problems = findings.filter(({ verdict }) => verdict === 'problem').length;
   const warnings = findings.filter(({ verdict }) => verdict === 'warning').length;
   app.print.result({ ok: problems === 0, problems, warnings, findings }, () => report(app, findings));
   return problems === 0 ? EXIT.ok : EXIT.failed;
 }
 
-async function collect(app: App): Promise<Finding[]> {
+export async function collectFindings(app: App): Promise<Finding[]> {
   const configuration = checkConfiguration(app);
   if (configuration.some(({ verdict }) => verdict === 'problem')) return configuration;
   const database = await checkDatabase(app);

@@ -16,6 +16,11 @@ import { addImageVerbs } from './image-add';
 import { addImportVcldVerb } from './import-vcld';
 import { addInitVerb } from './init';
 import { addListVerbs } from './list';
+import { addDoctorVerb } from './doctor';
+import { addExplainVerb } from './explain';
+import { addPlanVerb } from './plan';
+import { addLogLevelVerb } from './log-level';
+import { addManVerb } from './man';
 import { addPluginsVerb } from './plugins';
 import { Printer, type Streams } from './printer';
 import { addRecoverVerb } from './recover';
@@ -50,6 +55,11 @@ const ADD_VERBS = [
   addVmVerbs,
   addPluginsVerb,
   addConfigVerb,
+  addDoctorVerb,
+  addPlanVerb,
+  addExplainVerb,
+  addLogLevelVerb,
+  addManVerb,
 ];
 
 /**

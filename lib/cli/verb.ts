@@ -17,14 +17,22 @@ export interface VerbTexts {
   readonly examples: readonly string[];
 }
 
+const knownExamples = new WeakMap<Command, readonly string[]>();
+
+/** The examples of a verb, for the manual page. */
+export function examplesOf(command: Command): readonly string[] {
+  return knownExamples.get(command) ?? [];
+}
+
 /**
  * Adds a verb with `--json`, `--config` and examples in its help.
  * @param usage name and arguments as commander wants them: `show <request>`
  */
 export function addVerb(parent: Command, usage: string, { about, examples }: VerbTexts): Command {
   const lines = examples.map((example) => `\n  provisiond ${example}`).join('');
-  return parent
-    .command(usage)
+  const command = parent.command(usage);
+  knownExamples.set(command, examples);
+  return command
     .description(about)
     .addOption(new Option('--json', 'print one JSON document'))
     .addOption(new Option('--config <file>', 'configuration file'))

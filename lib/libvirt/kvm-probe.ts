@@ -33,8 +33,15 @@ export async function bootsGuest(host: Host, emulator: string | null, accelerato
   return result.stdout.includes('KVM');
 }
 
+/** Whether a command asks if KVM works. It leaves nothing behind. */
+export function isKvmProbe(argv: readonly string[]): boolean {
+  return argv[2] === PROBE || argv.join(' ') === KVM_DEVICE.join(' ');
+}
+
+const KVM_DEVICE = ['test', '-c', '/dev/kvm'];
+
 /** Without a boot sector for the architecture the device file must do. */
 export async function hasKvmDevice(host: Host): Promise<boolean> {
-  const result = await host.run(['test', '-c', '/dev/kvm'], { expect: [0, 1] });
+  const result = await host.run(KVM_DEVICE, { expect: [0, 1] });
   return result.exitCode === 0;
 }

@@ -78,6 +78,11 @@ export async function lookAtHost(
   return readLook(computer, splitSections(result.stdout, mark));
 }
 
+/** Whether a command is the look at a host, which changes nothing. */
+export function isLook(argv: readonly string[]): boolean {
+  return argv[2] === LOOK;
+}
+
 /** A domain that went between two statements, and libvirts that have no network driver. */
 function isHarmless(complaint: string): boolean {
   return /^failed to get domain|^Domain not found|not supported by the connection driver: virConnect.*Networks/.test(

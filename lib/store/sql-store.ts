@@ -7,6 +7,7 @@ import { clusterVerbs } from './cluster-verbs';
 import { imageVerbs } from './image-verbs';
 import { serverVerbs } from './server-verbs';
 import type { Database } from './database';
+import { examineVerbs } from './examine-verbs';
 import { finishVerbs } from './finish';
 import { forecastVerbs } from './forecast';
 import { inboxVerbs } from './inbox-verbs';
@@ -29,6 +30,7 @@ export function sqlStore(db: Database): Store {
     ...migrationVerbs(db),
     ...leaseVerbs(db),
     ...inboxVerbs(db),
+    ...examineVerbs(db),
     ...censusVerbs(db),
     ...readerVerbs(db),
     ...storyVerbs(db),

@@ -130,6 +130,15 @@ export interface Sibling {
   readonly newestLine: number;
 }
 
+/** What the database says of itself. */
+export interface StoreFinding {
+  readonly check: string;
+  readonly problem: boolean;
+  readonly text: string;
+  /** The command that mends it; null: nothing is to be mended. */
+  readonly mend: string | null;
+}
+
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
 export interface Store extends BackgroundStore, OperationStore, BaseRecords {
@@ -146,6 +155,9 @@ export interface Store extends BackgroundStore, OperationStore, BaseRecords {
    * @returns what was done, a sentence each. @throws SCHEMA_NEWER
    */
   migrate(): Promise<string[]>;
+
+  /** Grants, settings, integrity: for people. */
+  examine(): Promise<StoreFinding[]>;
 
   // --- management node and lease
   /** The node whose `hostname` is that name or begins with it and a dot. @throws NOT_FOUND */

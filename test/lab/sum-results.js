@@ -37,7 +37,8 @@ for (const file of fs.readdirSync(results).filter((name) => name.endsWith('.exit
 }
 if (fs.existsSync(path.join(results, 'not-run'))) sum.failed += 1;
 const leftOut = path.join(results, 'left-out');
-if (fs.existsSync(leftOut)) process.stdout.write(`NOT RUN: ${fs.readFileSync(leftOut, 'utf8')}`);
+const leftOutLines = fs.existsSync(leftOut) ? fs.readFileSync(leftOut, 'utf8').split('\n').filter(Boolean) : [];
+for (const line of leftOutLines) process.stdout.write(`NOT RUN: ${line}\n`);
 
 process.stdout.write(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped\n`);
 process.exitCode = sum.failed > 0 ? 1 : 0;

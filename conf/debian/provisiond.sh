@@ -1,0 +1,2 @@
+#!/bin/sh
+exec /usr/lib/provisiond/node /usr/lib/provisiond/dist/lib/main.js "$@"
