@@ -12,6 +12,7 @@ import type { VmProfile } from '../model/reservation';
 import { imageLock, masterImagePath } from '../model/names';
 import type { ImageVerbs } from '../plugins/api';
 import { type BasePlace, type TrustOptions, admitBase, recordBase } from './base-record';
+import { SIGNALS, timed } from '../signals';
 import { type ImageFile, type ImageSight, datastoreCandidates, repositoryCandidates } from './image-sight';
 import { type Work, explain, followProgress, mostBytesOf } from './copy-work';
 import { COPY_FROM_REPOSITORY, MAKE_DISK } from './qemu-img';
@@ -157,13 +158,12 @@ export class ImageStore implements ImageVerbs {
     );
     const doing = `copying image ${imageName} from ${source} to ${final.path}`;
     const onStdout = followProgress(tell);
-    const stdout = await this.run(argv, {
-      doing,
-      folder: profile.datastorePath,
-      failure: 'IMAGE_COPY_FAILED',
-      signal,
-      onStdout,
-    });
+    const work = { doing, folder: profile.datastorePath, failure: 'IMAGE_COPY_FAILED', signal, onStdout } as const;
+    const copied = { host: this.parts.host.name, bytes: sources.reduce((total, file) => total + file.sizeBytes, 0) };
+    const stdout = await timed(
+      () => this.run(argv, work),
+      (took) => SIGNALS.imageCopy.tell({ ...copied, ...took }),
+    );
     const sha256 = /^@@sum ([0-9a-f]{64})$/m.exec(stdout)?.[1] ?? null;
     return { sha256, source: `copied from ${source}` };
   }

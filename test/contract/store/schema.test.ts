@@ -107,6 +107,16 @@ describeOnBoth('the schema', (current) => {
     expect(await t.frontEnd.listComputers()).toHaveLength(2);
   });
 
+  it('of an older version gets what is new', async () => {
+    const t = current();
+    await t.db.change('drop table provisiond_boot');
+    await t.db.change('update provisiond_schema set version = 1');
+    expect(await t.store.schemaState()).toBe('older');
+    expect(await t.store.migrate()).toContain('created the table of boot parameters');
+    expect(await t.frontEnd.listBoot()).toEqual([]);
+    expect(await t.store.schemaState()).toBe('current');
+  });
+
   it('of a newer version is refused', async () => {
     const t = current();
     await t.db.change('update provisiond_schema set version = 99');
