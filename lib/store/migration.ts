@@ -40,7 +40,7 @@ const MIGRATIONS: readonly Migration[] = [
     run: (tx) => createTables(tx, QUEUE_TABLES),
   },
   { sentence: 'created the table of boot parameters', run: (tx) => createTables(tx, BOOT_TABLES) },
-  { sentence: 'created the tables of image files', run: (tx) => createTables(tx, BASE_TABLES) },
+  { sentence: 'created the table of base files', run: (tx) => createTables(tx, BASE_TABLES) },
 ];
 
 const NEWEST = MIGRATIONS.length;
