@@ -1,6 +1,7 @@
 /** `npm run bench`: runs every bench in the lab and prints one table. See README.md beside. */
 import { parseArgs } from 'node:util';
 import { Site } from '../support/site';
+import { measureCopies } from './copies';
 import { measureCounts } from './counts';
 import { addCrowd } from './crowd';
 import { measureLoads, measureWarmStarts } from './loads';
@@ -40,6 +41,7 @@ async function measureAll(rounds: number, quick: boolean): Promise<Measure[]> {
     ...(await measureSite(rounds, quick ? 5 : 15)),
     ...(await measureCounts(CROWD)),
     ...(await measureProgramStart(rounds)),
+    ...(await measureCopies(rounds)),
   ];
 }
 

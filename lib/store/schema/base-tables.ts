@@ -1,4 +1,4 @@
-/** Our tables of image files: what base files are trusted to be, and what an image needs at its first boot. */
+/** Our table of image files: what base files are trusted to be. */
 import { datetime, integer, OPTIONAL, string, table, type Table } from './table';
 
 const BASE = table(
@@ -20,11 +20,4 @@ const BASE = table(
   { primaryKey: ['hostid', 'path'], indexes: [['imagename']] },
 );
 
-/** How a guest without VCL's preparation is told its name and its keys: `nocloud`. */
-const FIRST_BOOT = table(
-  'provisiond_firstboot',
-  { imageid: integer('smallint'), seed: string(16) },
-  { primaryKey: ['imageid'] },
-);
-
-export const BASE_TABLES: readonly Table[] = [BASE, FIRST_BOOT];
+export const BASE_TABLES: readonly Table[] = [BASE];

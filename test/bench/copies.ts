@@ -1,0 +1,90 @@
+/** The copy of an image into a datastore, checked and recorded, beside one plain `cp` or `qemu-img convert`, flushed too. */
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { LocalHost } from '../../lib/host/local-host';
+import { HostedComputer } from '../../lib/libvirt/hosted-computer';
+import type { Log } from '../../lib/log';
+import { makeHostedReservation } from '../fixtures/hosted-reservation';
+import { FakeHost } from '../support/fake-host';
+import { openStore } from '../../lib/store/open-store';
+import type { Store } from '../../lib/store/store';
+import type { Measure } from './measure';
+
+const IMAGE = 'linux-bench1-v0';
+const DATA_MIB = 512;
+const quiet: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => quiet };
+
+export async function measureCopies(rounds: number): Promise<Measure[]> {
+  const folder = mkdtempSync(path.join(process.env['PROVISIOND_LAB'] ?? tmpdir(), 'copies-'));
+  const { store } = openStore({ database: `sqlite:${path.join(folder, 'db')}` });
+  await store.migrate();
+  const libvirt = new FakeHost();
+  // libvirt's answers are of no account here; the files are real, on the disk.
+  const host = new LocalHost({
+    env: { PATH: `${path.join(__dirname, '../support/fake-bin')}:${process.env['PATH']}`, FAKE_WORLD: libvirt.folder },
+  });
+  try {
+    for (const name of ['repository', 'datastore', 'vms']) mkdirSync(path.join(folder, name));
+    const content = path.join(folder, 'content');
+    writeContent(content);
+    const measures: Measure[] = [];
+    for (const format of ['qcow2', 'vmdk']) {
+      const source = path.join(folder, 'repository', `${IMAGE}.${format}`);
+      execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', format, content, source]);
+      const target = path.join(folder, 'datastore', `${IMAGE}.qcow2`);
+      const plain = format === 'qcow2' ? 'cp "$1" "$2"' : `qemu-img convert -f ${format} -O qcow2 "$1" "$2"`;
+      const raw = () => void execFileSync('sh', ['-c', `${plain} && sync "$2"`, 'sh', source, target]);
+      const ours = () => copyByProvisiond(host, folder, store);
+      const values = { provisiond: [] as number[], floor: [] as number[] };
+      for (let round = -1; round < rounds; round++) {
+        for (const [list, work] of [
+          [values.floor, raw],
+          [values.provisiond, ours],
+        ] as const) {
+          rmSync(target, { force: true });
+          execFileSync('sync');
+          const start = performance.now();
+          await work();
+          if (round >= 0) list.push(performance.now() - start);
+        }
+      }
+      measures.push({
+        name: `copy of a base image, ${DATA_MIB} MiB from ${format}`,
+        unit: 'ms',
+        goal: { ratio: 1.1 },
+        ...values,
+      });
+      rmSync(source);
+      rmSync(target, { force: true });
+    }
+    return measures;
+  } finally {
+    await Promise.all([host.close(), libvirt.close(), store.close()]);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function copyByProvisiond(host: LocalHost, folder: string, bases: Store) {
+  const at = (name: string) => path.join(folder, name);
+  const reservation = makeHostedReservation({
+    image: { name: IMAGE },
+    profile: { datastorePath: at('datastore'), vmPath: at('vms'), repositoryPath: at('repository') },
+  });
+  const settings = { xmlDirectory: at('xml'), imageTimeoutMs: 600_000 };
+  const computer = new HostedComputer({ reservation, loadId: 'bench', host, settings, log: quiet, bases });
+  await computer.images.ensureBase('qcow2');
+}
+
+/** A quarter of it cannot be compressed; holes between, as disks have them. */
+function writeContent(file: string): void {
+  const handle = openSync(file, 'w');
+  const random = randomBytes(2 ** 20);
+  for (let mib = 0; mib < DATA_MIB; mib++) {
+    const block = mib % 4 === 0 ? random : Buffer.alloc(2 ** 20, `block ${mib} `);
+    writeSync(handle, block, 0, block.length, mib * 2 * 2 ** 20);
+  }
+  closeSync(handle);
+}
