@@ -23,6 +23,7 @@ export interface Config {
   readonly hookTimeoutMs: number;
   /** From start until the guest must answer by ssh. */
   readonly guestBootTimeoutMs: number;
+  readonly guestShutdownTimeoutMs: number;
   readonly guestCommandTimeoutMs: number;
   readonly retryAttempts: number;
   readonly retryDelayMs: number;

@@ -130,6 +130,11 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
     'How long a guest may take from its start until it answers by ssh.',
     10 * MINUTE,
   ),
+  guestShutdownTimeoutMs: setting(
+    wholeNumber(1000, DAY, 'milliseconds'),
+    'How long a guest that becomes an image may take to shut down; then its power is cut.',
+    5 * MINUTE,
+  ),
   guestCommandTimeoutMs: setting(
     wholeNumber(100, DAY, 'milliseconds'),
     'How long a stage of an OS module may take in the guest.',

@@ -179,7 +179,7 @@ export class ImageStore implements ImageVerbs {
   }
 }
 
-interface Work {
+export interface Work {
   readonly doing: string;
   readonly folder: string;
   readonly neededKiB: number;
@@ -188,7 +188,7 @@ interface Work {
   readonly signal?: AbortSignal | undefined;
 }
 
-function explain(hostName: string, work: Work, result: RunResult): ProvisiondError {
+export function explain(hostName: string, work: Work, result: RunResult): ProvisiondError {
   const where = `${work.doing} on host ${hostName}`;
   if (result.exitCode === EXIT.diskFull || isDiskFull(result.stderr)) {
     const free = Number(result.stdout.trim() || 0);

@@ -9,7 +9,7 @@
 export const EXIT = { busy: 16, diskFull: 28, lockTimeout: 75 } as const;
 
 /** Free space of a folder in KiB. */
-const FREE_KIB = `free_kib() { df -Pk "$1" | awk 'END { print $4 }'; }`;
+export const FREE_KIB = `free_kib() { df -Pk "$1" | awk 'END { print $4 }'; }`;
 
 /**
  * Copies or converts an image from the repository into the datastore, unless it is there.

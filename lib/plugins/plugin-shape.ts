@@ -26,6 +26,7 @@ const HOOKS: Readonly<
       'sanitize',
       'postReservation',
       'reboot',
+      'preCapture',
       'shutdown',
     ],
   },

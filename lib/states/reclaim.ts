@@ -7,6 +7,9 @@ import { ownerAccount } from './accounts';
 import type { Findings, Job, JobStep, StateHandler } from './job';
 import { releaseComputer } from './release-computer';
 
+/** VCL's `noimage`. */
+const NO_IMAGE_ID = 1;
+
 type Fate = NonNullable<Findings['reclaim']>;
 
 /** @param story the loadlog name: the state's own */
@@ -17,6 +20,11 @@ export function reclaimHandler(state: WorkableState, story: string): StateHandle
 function reclaimSteps(story: string): JobStep[] {
   return [
     { name: 'decide what becomes of the computer', story: { before: story }, run: decide },
+    {
+      name: 'remove an unfinished capture',
+      done: ({ reservation: { image, host } }) => !image.deleted || host === null,
+      run: (job) => job.provisioner.capture.remove(),
+    },
     { name: 'clean the guest', done: (job) => job.findings.reclaim !== 'sanitize', run: sanitize },
     { name: 'say goodbye to the guest', done: isKept, run: sayGoodbye },
     { name: 'unload the computer', done: (job) => job.findings.reclaim !== 'unload', run: releaseComputer },
@@ -59,6 +67,7 @@ async function fateOf(job: Job): Promise<Fate> {
 
 /** VCL's predictive modules: Level_2 powers off and unloads, the others load again. */
 function afterUse(job: Job): Fate {
+  if (nextImage(job).id === NO_IMAGE_ID) return 'unload';
   return job.reservation.computer.predictivePackage.endsWith('::Level_2') ? 'unload' : 'reload';
 }
 
@@ -83,9 +92,14 @@ async function sayGoodbye(job: Job): Promise<void> {
   await job.guest.forget();
 }
 
+/** The reservation's; of a capture that came to nothing, whose image never was, the one that the computer had. */
+function nextImage({ reservation: { image, computer } }: Job): { id: number; revisionId: number } {
+  if (image.deleted) return { id: computer.currentImageId, revisionId: computer.currentRevisionId };
+  return { id: image.id, revisionId: image.revisionId };
+}
+
 async function orderReload(job: Job): Promise<void> {
-  const { image } = job.reservation;
-  await job.store.insertReload(job.claim, job.reservation, { id: image.id, revisionId: image.revisionId });
+  await job.store.insertReload(job.claim, job.reservation, nextImage(job));
 }
 
 function afterReclaim(job: Job): Transition {

@@ -1,4 +1,5 @@
 /** The store, put together from its verbs. */
+import { captureVerbs } from './capture-verbs';
 import { claimVerbs } from './claim-verbs';
 import { clusterVerbs } from './cluster-verbs';
 import { imageVerbs } from './image-verbs';
@@ -26,6 +27,7 @@ export function sqlStore(db: Database): Store {
     ...clusterVerbs(db),
     ...serverVerbs(db),
     ...imageVerbs(db),
+    ...captureVerbs(db),
     ...finishVerbs(db),
   };
 }

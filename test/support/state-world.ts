@@ -10,6 +10,7 @@ import type { Claim, Transition } from '../../lib/store/store';
 import { Narrator } from '../../lib/work/narrator';
 import { Siblings } from '../../lib/work/siblings';
 import { RequestWatch } from '../../lib/work/request-watch';
+import { captureTraces, orderCapture } from './capture-order';
 import { FakeSite, USER_ADDRESS, type FakeSiteOptions } from './fake-site';
 import type { StepWorld } from './step-harness';
 
@@ -44,6 +45,12 @@ export class StateWorld implements StepWorld<Job, Transition> {
 
   async overwrite(state: StateName): Promise<this> {
     await this.site.overwrite(this.requestId, state);
+    return this;
+  }
+
+  /** A new image of the machine, as the front end orders it. */
+  async orderCapture(state: 'image' | 'checkpoint'): Promise<this> {
+    await orderCapture(this.site.database, this.requestId, state);
     return this;
   }
 
@@ -93,8 +100,9 @@ export class StateWorld implements StepWorld<Job, Transition> {
     });
   }
 
-  traces(): Promise<string[]> {
-    return this.site.traces();
+  /** What is on hosts and in rows, and what there is of captured images. */
+  async traces(): Promise<string[]> {
+    return [...(await this.site.traces()), ...(await captureTraces(this.site))];
   }
 
   /** Writes what `outcome.ts` says, and looks whether the rows say the same afterwards. */
@@ -132,6 +140,8 @@ export const SCENES: Partial<Record<WorkableState, Scene>> = {
   inuse: (world) => used(world),
   timeout: (world) => used(world).then((inUse) => inUse.overwrite('timeout')),
   deleted: (world) => used(world).then((inUse) => inUse.overwrite('deleted')),
+  image: (world) => used(world).then((inUse) => inUse.orderCapture('image')),
+  checkpoint: (world) => used(world).then((inUse) => inUse.orderCapture('checkpoint')),
 };
 
 export async function loaded(world: StateWorld): Promise<StateWorld> {
