@@ -107,7 +107,7 @@ for name; do ! has "$name" || qemu-img snapshot --image-opts -d "$name" "$disk";
  * `$1` disk `$2` its format `$3` image `$4` its format `$5` part `$6` lock `$7` seconds to wait for it `$8` KiB needed
  * `$9` domain `$10` its XML file `$11` line to mark it with. Prints qemu-img's progress; the free KiB when they are too few.
  *
- * Who reads the progress is alive: when nobody is, qemu-img ends by SIGPIPE, and the part goes.
+ * Who reads the progress is alive: when nobody does, qemu-img or the script ends by SIGPIPE, and the part goes.
  */
 export const COPY_DISK = `
 set -eu
@@ -125,10 +125,12 @@ unfence
 free=$(free_kib "\${final%/*}")
 [ "$free" -ge "$needed" ] || { echo "$free"; exit ${EXIT.diskFull}; }
 trap 'rm -f "$part" "$xml.capture.part"' EXIT
+trap 'exit 143' HUP INT PIPE TERM
 qemu-img convert -p -f "$from" -O "$to" "$disk" "$part"
 qemu-img info --output=json -f "$to" "$part" >/dev/null
 sync "$part" 2>/dev/null || sync
 chmod 0444 "$part"
+echo # ends here when nobody listens any more
 fence
 virsh -q dumpxml --inactive "$domain" >"$xml.capture.part"
 printf '%s\\n' "$line" >>"$xml.capture.part"
@@ -151,6 +153,7 @@ unfence
 free=$(free_kib "\${final%/*}")
 [ "$free" -ge "$needed" ] || { echo "$free"; exit ${EXIT.diskFull}; }
 trap 'rm -f "$part" "$final_xml.capture.part"' EXIT
+trap 'exit 143' HUP INT PIPE TERM
 case $to in
 qcow2) qemu-img convert -p -c -W -m 16 -o compression_type=zstd -f "$from" -O "$to" "$image" "$part" ;;
 *) qemu-img convert -p -f "$from" -O "$to" "$image" "$part" ;;

@@ -37,14 +37,15 @@ export function captureSteps(then: CapturedImage['then']): JobStep[] {
       name: 'copy the disk',
       story: { before: 'info', after: 'info' },
       done: isCopied,
-      run: (job) => copyWith(job, 'copying the disk', (options) => capture(job).copy(options)),
-      undo: unlessRecorded((job) => capture(job).remove()),
+      run: (job) => copyWith(job, 'copying the disk', (options) => capture(job).image.make(options)),
+      undo: unlessRecorded((job) => capture(job).image.remove()),
     },
     {
       name: 'copy the image to the repository',
-      done: async (job) => (await isRecorded(job)) || capture(job).hasRepositoryCopy(),
-      run: (job) => copyWith(job, 'copying to the repository', (options) => capture(job).copyToRepository(options)),
-      undo: unlessRecorded((job) => capture(job).remove()),
+      done: async (job) => (await isRecorded(job)) || capture(job).image.isInRepository(),
+      run: (job) =>
+        copyWith(job, 'copying to the repository', (options) => capture(job).image.makeInRepository(options)),
+      undo: unlessRecorded((job) => capture(job).image.remove()),
     },
     { name: 'record the image', done: isRecorded, run: (job) => recordImage(job, then) },
   ];
@@ -58,7 +59,7 @@ export function isRecorded({ store, reservation }: Job): Promise<boolean> {
 }
 
 async function isCopied(job: Job): Promise<boolean> {
-  return (await isRecorded(job)) || capture(job).hasCopy();
+  return (await isRecorded(job)) || capture(job).image.exists();
 }
 
 async function isPrepared(job: Job): Promise<boolean> {
@@ -83,8 +84,7 @@ async function findMachine(job: Job): Promise<void> {
     throw new ProvisiondError('COMPUTER_NOT_ASSIGNED', message);
   }
   if (await isRecorded(job)) {
-    const { datastore } = await capture(job).look();
-    if (datastore.mark?.requestId === job.claim.requestId) return;
+    if (await capture(job).image.isOfThisRequest()) return;
     const message = `image '${image.prettyName}' revision ${image.revision} is in use already: a capture needs a new one`;
     throw new ProvisiondError('REQUEST_INVALID', message, {
       hint: 'Order the capture in the front end, which makes the rows of the new image',
@@ -105,7 +105,7 @@ async function findMachine(job: Job): Promise<void> {
 }
 
 async function checkPlaces(job: Job): Promise<void> {
-  await capture(job).checkPlaces();
+  await capture(job).image.checkPlaces();
   const holder = await job.store.imageNamed(capture(job).imageName, job.reservation);
   if (holder === null) return;
   throw new ProvisiondError('CONFLICT', `image '${holder}' is named ${capture(job).imageName} already`, {
@@ -152,15 +152,15 @@ async function copyWith(job: Job, what: string, copy: Copy): Promise<void> {
 
 async function recordImage(job: Job, then: CapturedImage['then']): Promise<void> {
   const { claim, reservation, store } = job;
-  const { imageName, paths } = capture(job);
+  const { imageName, image: copy } = capture(job);
   const { image, host } = reservation;
-  const base = await capture(job).checkCopy();
+  const base = await copy.check();
   await recordNewBase(job.log, {
     hostComputerId: host!.computerId,
     hostName: host!.shortName,
     imageName,
     imageRevisionId: image.revisionId,
-    file: paths.image,
+    file: copy.paths.image,
     format: base.format,
     sizeBytes: base.sizeBytes,
     virtualSizeBytes: base.virtualSizeBytes,

@@ -23,7 +23,7 @@ function reclaimSteps(story: string): JobStep[] {
     {
       name: 'remove an unfinished capture',
       done: ({ reservation: { image, host } }) => !image.deleted || host === null,
-      run: (job) => job.provisioner.capture.remove(),
+      run: (job) => job.provisioner.capture.image.remove(),
     },
     { name: 'clean the guest', done: (job) => job.findings.reclaim !== 'sanitize', run: sanitize },
     { name: 'say goodbye to the guest', done: isKept, run: sayGoodbye },

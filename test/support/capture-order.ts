@@ -1,7 +1,9 @@
 /** Captures as VCL's front end orders them (contract 7.3), on any database. */
 import { existsSync, readdirSync } from 'node:fs';
 import { STATE_IDS } from '../../lib/model/states';
+import { joinGroups } from '../../lib/store/inventory-rows';
 import type { Database } from '../../lib/store/database';
+import { openStore } from '../../lib/store/open-store';
 import type { FakeSite } from './fake-site';
 
 export interface OrderedImage {
@@ -46,6 +48,7 @@ export async function orderCapture(
       await tx.change('update image set name = ? where id = ?', [name, imageId]);
       const revision = { ...ordered, imageid: imageId, revision: 0, deleted: 0, production: 1, imagename: name };
       target = { imageId, revisionId: await tx.insert('imagerevision', revision) };
+      await joinGroups(tx, 'image', imageId, ['allImages', 'allVMimages']);
     } else {
       const { next } = (await tx.one<{ next: number }>(
         'select max(revision) + 1 as next from imagerevision where imageid = ?',
@@ -66,6 +69,21 @@ export async function orderCapture(
     return target;
   });
 }
+
+/** The same on a database that is named by its address. */
+export async function orderCaptureAt(
+  url: string,
+  ...order: Rest<Parameters<typeof orderCapture>>
+): Promise<OrderedImage> {
+  const { store, db } = openStore({ database: url });
+  try {
+    return await orderCapture(db, ...order);
+  } finally {
+    await store.close();
+  }
+}
+
+type Rest<T extends readonly unknown[]> = T extends [unknown, ...infer R] ? R : never;
 
 /** What captures leave on the hosts of a fake site, and which images users could get. */
 export async function captureTraces(site: FakeSite): Promise<string[]> {

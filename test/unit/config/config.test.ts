@@ -62,6 +62,7 @@ describe('a configuration without anything', () => {
       imageTimeoutMs: 3_600_000,
       hookTimeoutMs: 3_900_000,
       guestBootTimeoutMs: 600_000,
+      guestShutdownTimeoutMs: 300_000,
       guestCommandTimeoutMs: 300_000,
       log: { level: 'info', format: 'human', file: null },
     });
