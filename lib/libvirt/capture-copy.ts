@@ -1,6 +1,7 @@
 /** The image that a capture makes: its places, its copies, and taking them back. */
 import { ProvisiondError } from '../errors';
 import { COPY_DISK, COPY_TO_REPOSITORY, markLine, NAME_TAKEN, REMOVE_CAPTURE } from '../images/capture-scripts';
+import { recordNewBase } from '../images/new-base';
 import { explain, type Work } from '../images/image-store';
 import { checkImageHeader } from '../images/qcow2-header';
 import { masterImagePath, repositoryImagePath } from '../model/names';
@@ -78,8 +79,26 @@ export class CaptureCopy {
     await this.copyTo(COPY_DISK, [...args, domain.uuid, paths.xml, mark], { doing, folder, neededKiB }, options);
   }
 
-  /** What the copy turned out to be. @throws IMAGE_UNTRUSTED, IMAGE_COPY_FAILED */
-  async check(): Promise<{ format: string; sizeBytes: number; virtualSizeBytes: number }> {
+  /**
+   * Holds the copy to what it should be, and makes it known as a base.
+   * @throws IMAGE_UNTRUSTED, IMAGE_COPY_FAILED
+   */
+  async register(): Promise<{ format: string; sizeBytes: number }> {
+    const { identity, log, reservation } = this.computer;
+    const base = await this.check();
+    await recordNewBase(log, {
+      hostComputerId: reservation.host!.computerId,
+      hostName: reservation.host!.shortName,
+      imageName: this.sight.imageName,
+      imageRevisionId: reservation.image.revisionId,
+      file: this.paths.image,
+      ...base,
+      source: `capture of request ${identity.requestId}`,
+    });
+    return base;
+  }
+
+  private async check(): Promise<{ format: string; sizeBytes: number; virtualSizeBytes: number }> {
     const { image } = this.paths;
     const file = (await this.computer.imagesNamed(this.sight.imageName).findFiles()).find(({ path }) => path === image);
     if (!file) throw new ProvisiondError('IMAGE_COPY_FAILED', `${image} is gone from host ${this.computer.host.name}`);

@@ -7,7 +7,6 @@
  * the point of no return, all can be undone.
  */
 import { findError, ProvisiondError } from '../errors';
-import { recordNewBase } from '../images/new-base';
 import type { CapturedImage } from '../store/store';
 import { Progress } from './capture-progress';
 import { bootGuest, shutGuestDown } from './guest-power';
@@ -152,20 +151,8 @@ async function copyWith(job: Job, what: string, copy: Copy): Promise<void> {
 
 async function recordImage(job: Job, then: CapturedImage['then']): Promise<void> {
   const { claim, reservation, store } = job;
-  const { imageName, image: copy } = capture(job);
-  const { image, host } = reservation;
-  const base = await copy.check();
-  await recordNewBase(job.log, {
-    hostComputerId: host!.computerId,
-    hostName: host!.shortName,
-    imageName,
-    imageRevisionId: image.revisionId,
-    file: copy.paths.image,
-    format: base.format,
-    sizeBytes: base.sizeBytes,
-    virtualSizeBytes: base.virtualSizeBytes,
-    source: `capture of request ${claim.requestId}`,
-  });
+  const { imageName, image } = capture(job);
+  const base = await image.register();
   const sizeMiB = Math.ceil(base.sizeBytes / 2 ** 20);
   await store.recordCapture(claim, reservation, { name: imageName, sizeMiB, format: base.format, then });
 }

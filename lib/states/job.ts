@@ -40,6 +40,8 @@ export interface Findings {
   /** The machine to be captured was off when this run first looked. */
   machineWasOff?: boolean;
   reclaim?: 'keep' | 'sanitize' | 'reload' | 'unload';
+  /** The computer's domain ran when its fate was decided. */
+  guestRuns?: boolean;
 }
 
 export type JobStep = Step<Job, Transition>;

@@ -54,12 +54,13 @@ async function fateOf(job: Job): Promise<Fate> {
   const { computer, host, image } = job.reservation;
   if (computer.state === 'maintenance' || computer.state === 'deleted' || host === null) return 'keep';
   const active = await job.provisioner.activeDomain();
+  job.findings.guestRuns = active?.state === 'running';
   if (active === null) return 'unload';
   // From the acknowledgement on the way in was open: a visit between two looks of ours would not have been noticed.
   const { lastState } = job.claim;
   const wasUsed = (lastState !== 'reserved' && lastState !== 'new') || job.reservation.remoteIp !== null;
   if (wasUsed) return afterUse(job);
-  const guest = active.state === 'running' ? await job.guest.statusIfAnswering() : null;
+  const guest = job.findings.guestRuns ? await job.guest.statusIfAnswering() : null;
   // Half loaded, or nobody knows what: nothing of it is worth keeping.
   if (!guest?.postLoadDone || guest.imageRevisionId !== image.revisionId) return 'unload';
   return guest.tainted ? afterUse(job) : 'sanitize';
@@ -81,9 +82,9 @@ async function sanitize(job: Job): Promise<void> {
   }
 }
 
-/** Scripts of the site may want to run in the guest; a guest that is gone has none. */
+/** Scripts of the site may want to run in the guest; one that does not run is not waited for. */
 async function sayGoodbye(job: Job): Promise<void> {
-  if (job.findings.reclaim === 'unload' || job.findings.reclaim === 'reload') {
+  if (job.findings.guestRuns && (job.findings.reclaim === 'unload' || job.findings.reclaim === 'reload')) {
     await job.guest.postReservation().catch((error: unknown) => {
       if (job.signal.aborted) throw error;
       job.log.info('no last stage in the guest', { error });

@@ -33,11 +33,11 @@ wherever('the steps of a state', () => {
   for (const state of WORKABLE_REQUEST_STATES) {
     const scene = SCENES[state];
     if (!scene || LATER.includes(state)) continue;
-    const makeWorld = async () => (await scene(await StateWorld.open())).take();
+    const makeWorld = async () => (await scene(await StateWorld.open())).ready();
     describeStepList(`'${state}'`, STATE_HANDLERS[state].steps, makeWorld, RULES[state]);
   }
 
   const reloaded = { computers: [{ afterwards: 'reload' as const }] };
-  const makeWorld = async () => (await SCENES.deleted!(await StateWorld.open(reloaded))).take();
+  const makeWorld = async () => (await SCENES.deleted!(await StateWorld.open(reloaded))).ready();
   describeStepList("'deleted', of a computer that is loaded again", STATE_HANDLERS.deleted.steps, makeWorld, RECLAIM);
 });

@@ -57,7 +57,11 @@ const bob: GuestAccount = { login: 'bob.b', uid: null, password: 'other', sshPub
     );
 
   it('knows nothing of a guest whose image has no currentimage.txt', async () => {
-    expect(await stages.status(context())).toEqual({ imageRevisionId: null, postLoadDone: false, tainted: false });
+    expect(await stages.status(context())).toMatchObject({
+      imageRevisionId: null,
+      postLoadDone: false,
+      tainted: false,
+    });
   });
 
   it('sets a fresh guest up, and leaves it so when that is repeated', async () => {
@@ -78,7 +82,11 @@ const bob: GuestAccount = { login: 'bob.b', uid: null, password: 'other', sshPub
       'computer_hostname=vm1.example.org',
     ]);
     expect(lines.slice(7)).toEqual([expect.stringMatching(/^vcld_post_load=success \(.+\)$/)]);
-    expect(await stages.status(context())).toEqual({ imageRevisionId: 34, postLoadDone: true, tainted: false });
+    expect(await stages.status(context())).toMatchObject({
+      imageRevisionId: 34,
+      postLoadDone: true,
+      tainted: false,
+    });
   });
 
   it('leaves the host name alone where the image says so', async () => {

@@ -97,9 +97,13 @@ async function setDhcpEntries(verb: 'add' | 'delete'): Promise<void> {
   });
 
   it('sets a fresh guest up, and leaves it so when that is repeated', async () => {
-    expect(await stages.status(context())).toEqual({ imageRevisionId: null, postLoadDone: false, tainted: false });
+    expect(await stages.status(context())).toMatchObject({
+      imageRevisionId: null,
+      postLoadDone: false,
+      tainted: false,
+    });
     for (let repeat = 0; repeat < 2; repeat++) await stages.postLoad(context());
-    expect(await stages.status(context())).toEqual({ imageRevisionId: 34, postLoadDone: true, tainted: false });
+    expect(await stages.status(context())).toMatchObject({ imageRevisionId: 34, postLoadDone: true, tainted: false });
     expect(await ask('hostname; cat /etc/hostname; grep vm1 /etc/hosts')).toBe(
       'vm1\nvm1\n127.0.1.1 vm1.example.org vm1',
     );

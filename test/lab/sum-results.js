@@ -1,13 +1,12 @@
 /**
- * Adds up the reports of the jest runs of a lab: `node sum-results.js LAB`.
+ * Adds up the reports of jest runs: `node sum-results.js FOLDER`.
  * A run without a report, one that ended otherwise than its report says, a file that could not be loaded and a
  * part of the lab that did not start count as a failed test each, so that nothing that did not run looks green.
  */
 const fs = require('node:fs');
 const path = require('node:path');
 
-const lab = process.argv[2];
-const results = path.join(lab, 'results');
+const results = process.argv[2];
 const sum = { passed: 0, failed: 0, skipped: 0 };
 
 /** @param {string} reason */
@@ -35,7 +34,7 @@ for (const file of fs.readdirSync(results).filter((name) => name.endsWith('.exit
     .filter((test) => test.status === 'pending');
   for (const test of skipped) process.stdout.write(`NOT RUN: ${test.fullName}\n`);
 }
-if (fs.existsSync(path.join(lab, 'not-run'))) sum.failed += 1;
+if (fs.existsSync(path.join(results, 'not-run'))) sum.failed += 1;
 
 process.stdout.write(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped\n`);
 process.exitCode = sum.failed > 0 ? 1 : 0;

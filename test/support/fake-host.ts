@@ -128,6 +128,19 @@ export class FakeHost implements ClosableHost {
     await this.#local.close();
     if (this.#mounted) execFileSync('umount', ['-l', this.folder]);
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(`${this.folder}.kept`, { recursive: true, force: true });
+  }
+
+  /** Keeps a copy of the world as it is now, for {@link restore}. */
+  remember(): void {
+    rmSync(`${this.folder}.kept`, { recursive: true, force: true });
+    execFileSync('cp', ['-a', this.folder, `${this.folder}.kept`]);
+  }
+
+  /** Puts the world back as it was remembered, in the same place. */
+  restore(): void {
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    execFileSync('cp', ['-a', `${this.folder}.kept`, this.folder]);
   }
 
   /** A path of the world: `datastore`, `repository`, `vms`, `xml`, and what is in them. */

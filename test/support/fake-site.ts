@@ -3,7 +3,7 @@
  * of a fake world. What a daemon is made of can be built on it as often as a test lets it die.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Config } from '../../lib/config/config';
@@ -41,17 +41,16 @@ export class FakeSite {
   readonly guests = new Map<string, FakeGuests>();
   readonly timings: Timings;
   readonly config: Config;
-  readonly store: Store;
-  readonly frontEnd: FrontEnd;
-  readonly database: Database;
+  store!: Store;
+  frontEnd!: FrontEnd;
+  database!: Database;
   managementNodeId = 0;
   image!: { imageId: number; revisionId: number; fileName: string };
   lease!: Lease;
   private readonly places = new Map<string, Slots>();
 
   private constructor(private readonly options: FakeSiteOptions) {
-    const { store, frontEnd, db } = openStore({ database: this.url });
-    [this.store, this.frontEnd, this.database] = [store, frontEnd, db];
+    this.openStore();
     for (const name of options.hosts ?? ['host1']) {
       const host = new FakeHost({ name });
       this.hosts.set(name, host);
@@ -77,6 +76,24 @@ export class FakeSite {
     return site;
   }
 
+  /** Keeps rows, hosts and guests as they are now, for {@link restore}. */
+  async remember(): Promise<void> {
+    await this.store.close();
+    rmSync(this.keptFolder, { recursive: true, force: true });
+    cpSync(this.folder, this.keptFolder, { recursive: true });
+    for (const host of this.hosts.values()) host.remember();
+    this.openStore();
+  }
+
+  /** Puts rows, hosts and guests back as they were remembered. */
+  async restore(): Promise<void> {
+    await Promise.all([this.store.close(), this.connector.close()]);
+    rmSync(this.folder, { recursive: true, force: true });
+    cpSync(this.keptFolder, this.folder, { recursive: true });
+    for (const host of this.hosts.values()) host.restore();
+    this.openStore();
+  }
+
   /** The first host. */
   get host(): FakeHost {
     return [...this.hosts.values()][0]!;
@@ -86,6 +103,7 @@ export class FakeSite {
     await this.store.close();
     await Promise.all([...this.hosts.values()].map((host) => host.close()));
     rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.keptFolder, { recursive: true, force: true });
   }
 
   /** What a daemon makes its jobs from. @param more for a daemon whose store or connector has faults of its own */
@@ -246,6 +264,15 @@ export class FakeSite {
   // -------------------------------------------------------------------------------------------
 
   private readonly registry: PluginRegistry;
+
+  private get keptFolder(): string {
+    return `${this.folder}.kept`;
+  }
+
+  private openStore(): void {
+    const { store, frontEnd, db } = openStore({ database: this.url });
+    [this.store, this.frontEnd, this.database] = [store, frontEnd, db];
+  }
 
   private hostOf(facts: HostFacts): FakeHost {
     return this.hosts.get(facts.shortName)!;

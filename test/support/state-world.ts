@@ -118,9 +118,26 @@ export class StateWorld implements StepWorld<Job, Transition> {
     await this.overwrite('pending'); // for the harness, which goes on with the same claim
   }
 
+  /** Takes the request up, and keeps the world so for {@link again}. */
+  async ready(): Promise<this> {
+    await this.take();
+    await this.flush();
+    await this.site.remember();
+    return this;
+  }
+
+  async again(): Promise<void> {
+    await this.flush();
+    await this.site.restore();
+  }
+
   async close(): Promise<void> {
-    await Promise.all(this.narrators.map((narrator) => narrator.flush()));
+    await this.flush();
     await this.site.close();
+  }
+
+  private async flush(): Promise<void> {
+    await Promise.all(this.narrators.splice(0).map((narrator) => narrator.flush()));
   }
 
   private async finish(job: Job, transition: Transition): Promise<'done' | 'overtaken'> {

@@ -2,7 +2,7 @@
  * Attacks a list of steps: run twice; stopped at every border and gone on with; died within every step and gone on with;
  * failed at every step and looked for residue; undone twice. It knows nothing of what the steps do.
  */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type RunOutcome, type Step, type StepEvent, runSteps, undoSteps } from '../../lib/steps/step';
 
 export interface StepWorld<C, E = never> {
@@ -12,6 +12,8 @@ export interface StepWorld<C, E = never> {
   traces(): readonly string[] | Promise<readonly string[]>;
   /** Writes down what follows from a failed run, and looks whether that is right. */
   conclude?(context: C, outcome: RunOutcome<E>): Promise<void>;
+  /** Puts everything back as it was when the world was made, where that is quicker than to make another. */
+  again?(): Promise<void>;
   close(): void | Promise<void>;
 }
 
@@ -45,14 +47,26 @@ export function describeStepList<C, E>(
     const tracesOf = async (other: StepWorld<C, E>) =>
       (await other.traces()).map((line) => (ignoring ? line.replace(ignoring, '') : line));
     let before: readonly string[];
-    let undisturbed: readonly string[] | undefined;
+    /** What a run that nothing happens to leaves behind. */
+    let undisturbed: readonly string[];
 
-    beforeEach(async () => {
+    beforeAll(async () => {
       world = await makeWorld();
+      const { signal } = new AbortController();
+      await runSteps(steps, await world.newContext(signal), { signal });
+      undisturbed = await tracesOf(world);
+      if (!world.again) await world.close();
+    }, 2 * LIMIT_MS);
+    beforeEach(async () => {
+      if (world.again) await world.again();
+      else world = await makeWorld();
       before = await tracesOf(world);
     }, LIMIT_MS);
     afterEach(async () => {
-      await world.close();
+      if (!world.again) await world.close();
+    });
+    afterAll(async () => {
+      if (world.again) await world.close();
     });
 
     async function run(list = steps, observe?: (event: StepEvent, abort: AbortController) => void) {
@@ -75,17 +89,8 @@ export function describeStepList<C, E>(
       else expect(traces.filter((line) => !before.includes(line))).toEqual([]);
     }
 
-    /** What an undisturbed run leaves behind. */
     async function expectAsUndisturbed(): Promise<void> {
-      const traces = await tracesOf(world);
-      if (undisturbed === undefined) {
-        const other = await makeWorld();
-        const context = await other.newContext(new AbortController().signal);
-        await runSteps(steps, context, { signal: new AbortController().signal });
-        undisturbed = await tracesOf(other);
-        await other.close();
-      }
-      expect(traces).toEqual(undisturbed);
+      expect(await tracesOf(world)).toEqual(undisturbed);
     }
 
     function expectWell(outcome: RunOutcome<E>): void {
