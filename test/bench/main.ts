@@ -1,6 +1,8 @@
 /** `npm run bench`: runs every bench in the lab and prints one table. See README.md beside. */
 import { parseArgs } from 'node:util';
 import { Site } from '../support/site';
+import { readLab } from '../support/lab';
+import { measureCaptures } from './captures';
 import { measureCounts } from './counts';
 import { addCrowd } from './crowd';
 import { measureLoads, measureWarmStarts } from './loads';
@@ -38,6 +40,7 @@ async function measureAll(rounds: number, quick: boolean): Promise<Measure[]> {
   // One site after the other: their computers have the same addresses.
   return [
     ...(await measureSite(rounds, quick ? 5 : 15)),
+    ...(await measureCaptures(readLab(), rounds, say)),
     ...(await measureCounts(CROWD)),
     ...(await measureProgramStart(rounds)),
   ];
