@@ -126,13 +126,14 @@ free=$(free_kib "\${final%/*}")
 [ "$free" -ge "$needed" ] || { echo "$free"; exit ${EXIT.diskFull}; }
 trap 'rm -f "$part" "$xml.capture.part"' EXIT
 trap 'exit 143' HUP INT PIPE TERM
+virsh -q dumpxml --inactive "$domain" >"$xml.capture.part" &
 qemu-img convert -p -f "$from" -O "$to" "$disk" "$part"
+wait $!
 qemu-img info --output=json -f "$to" "$part" >/dev/null
 sync "$part" 2>/dev/null || sync
 chmod 0444 "$part"
 echo # ends here when nobody listens any more
 fence
-virsh -q dumpxml --inactive "$domain" >"$xml.capture.part"
 printf '%s\\n' "$line" >>"$xml.capture.part"
 mv "$xml.capture.part" "$xml"
 mv "$part" "$final"

@@ -50,6 +50,7 @@ export async function measureCaptures(lab: Lab, rounds: number, say: (text: stri
       const parts = { reservation, loadId: `bench-${round}`, host, settings, log: silent };
       const { image: capture } = new LibvirtProvisioner(parts, { chooseDriver: () => Promise.reject(new Error()) })
         .capture;
+      await capture.exists(); // the steps before the copy have looked at host and files
       own.push(await elapsed(() => capture.make({ signal: new AbortController().signal, onPercent: () => {} })));
       await capture.remove();
       const copy = path.join(folder, 'images', 'plain.qcow2');

@@ -16,6 +16,8 @@ import type { StepWorld } from './step-harness';
 
 export class StateWorld implements StepWorld<Job, Transition> {
   private readonly narrators: Narrator[] = [];
+  /** Places on hosts: they went with the process that had them. */
+  private readonly places: (() => void)[] = [];
   requestId = 0;
   claim!: Claim;
 
@@ -80,6 +82,7 @@ export class StateWorld implements StepWorld<Job, Transition> {
 
   async newContext(signal: AbortSignal): Promise<Job> {
     const { site, claim } = this;
+    for (const release of this.places.splice(0)) release();
     const [reservation] = await site.store.readReservations(claim);
     const watch = RequestWatch.of(claim);
     watch.begin(reservation!);
@@ -96,7 +99,7 @@ export class StateWorld implements StepWorld<Job, Transition> {
       variables: new Map(),
       log: site.log,
       whenEnded: () => Promise.resolve(),
-      onEnd: () => {},
+      onEnd: (release) => this.places.push(release),
     });
   }
 
