@@ -14,6 +14,6 @@ const project = (displayName) => ({
 });
 
 module.exports = {
-  projects: ['unit', 'contract', 'integration', 'faults'].map((name) => project(name)),
+  projects: ['unit', 'contract', 'integration', 'faults', 'xen'].map((name) => project(name)),
   maxWorkers: 2,
 };

@@ -7,6 +7,7 @@ const driver: HypervisorDriver = {
   description: 'QEMU guests with KVM, emulated where KVM does not work',
   diskDriverName: 'qemu',
   diskFormats: ['qcow2', 'raw'],
+  bootMethods: ['firmware', 'uefi', 'kernel'],
 
   domainType: async (host) => ((await host.kvmWorks()) ? 'kvm' : 'qemu'),
 

@@ -2,22 +2,33 @@
  * The composition root: builds the adapters, gives them to what needs them, starts and stops it all.
  * Nothing else in the program makes a store, a host, a connector or a registry for the daemon.
  */
+import { privateKeyFiles } from './config/credentials';
+import { LiveConfig, PLUGIN_KEYS, changedKeys, isForNextStart } from './config/live';
 import type { Config } from './config/config';
 import { ProvisiondError } from './errors';
+import { FrontEndClient } from './front-end-rpc/front-end-client';
 import { SshGuestConnector } from './host/guest-connector';
-import { HostPool } from './host/host-pool';
+import { HostPool, type HostPoolOptions } from './host/host-pool';
+import { LocalHost } from './host/local-host';
 import { Slots } from './host/slots';
 import type { RootLog } from './log';
+import { Mailer } from './messages/mailer';
+import { startObservers } from './observers';
 import { PluginRegistry } from './plugins/registry';
 import { jobMaker, type JobMakerParts } from './states/job-maker';
-import { openStore } from './store/open-store';
+import type { ManagementNodeFacts } from './model/reservation';
+import { type OpenStore, openStore } from './store/open-store';
 import type { Lease, Store } from './store/store';
+import { BlockAllocations } from './work/block-allocations';
 import { LeaseKeeper } from './work/lease-keeper';
 import { Poller } from './work/poller';
+import { Queues } from './work/queues';
 import { schedule } from './work/schedule';
 import { Worker } from './work/worker';
 
 export interface RunningDaemon {
+  /** Takes over another configuration: for what is begun from now on; some keys only at the next start. */
+  reload(config: Config): void;
   /** Takes nothing more up, lets each job come to its next step border, leaves VMs alone, closes everything. */
   stop(reason: string): Promise<void>;
   /** Settles when the daemon has stopped; rejects when it cannot go on. */
@@ -28,13 +39,14 @@ export interface RunningDaemon {
  * Starts the daemon; returns once it is on its way. It becomes active when it holds the lease of its node.
  * @throws SCHEMA_MISSING, SCHEMA_NEWER, NOT_FOUND (no row for the management node), DATABASE_UNAVAILABLE
  */
-export async function startDaemon(config: Config, log: RootLog): Promise<RunningDaemon> {
-  const { store } = openStore({ database: config.database });
+export async function startDaemon(config: Config, log: RootLog, version = 'unknown'): Promise<RunningDaemon> {
+  const opened = openStore({ database: config.database });
+  const { store } = opened;
   try {
     await requireSchema(store);
     const node = await store.managementNode(config.managementNode);
     log.info('provisiond starts', { database: store.label, managementNode: node.hostname, pid: process.pid });
-    return serve(config, log, store, node.id, node.keyFiles);
+    return await serve(config, log, opened, node, version);
   } catch (error) {
     await store.close();
     throw error;
@@ -50,38 +62,55 @@ async function requireSchema(store: Store): Promise<void> {
     throw new ProvisiondError('SCHEMA_NEWER', `the database ${store.label} is newer than this program`);
 }
 
-function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFiles: readonly string[]): RunningDaemon {
+async function serve(
+  config: Config,
+  log: RootLog,
+  { store, frontEnd }: OpenStore,
+  node: ManagementNodeFacts,
+  version: string,
+): Promise<RunningDaemon> {
   const stopping = new AbortController();
-  const hosts = new HostPool({
-    keyFiles: keyFiles.length > 0 ? keyFiles : config.sshKeyFiles,
-    maxLoadsPerHost: config.maxLoadsPerHost,
-    connectTimeoutMs: config.sshConnectTimeoutMs,
-    commandTimeoutMs: config.commandTimeoutMs,
-    maxChannels: config.sshMaxChannels,
-  });
+  const live = new LiveConfig(config);
+  const hosts = new HostPool(hostSettings(config, node));
   const connector = new SshGuestConnector({ commandTimeoutMs: config.guestCommandTimeoutMs });
-  const registry = new PluginRegistry(config, log);
-  const parts = {
-    config,
+  let registry = new PluginRegistry(config, log);
+  const slots = new Slots(config.maxLoads);
+  const parts: Parts = {
+    // A job keeps the configuration and the plugins that it was made with.
+    get config() {
+      return live.current;
+    },
+    get registry() {
+      return registry;
+    },
     store,
     hosts,
     connector,
-    registry,
     addSecret: (value: string) => log.addSecret(value),
-    slots: new Slots(config.maxLoads),
+    slots,
+    frontEnd: new FrontEndClient(config.xmlrpc),
+    mailer: new Mailer(config.mail, config.managementNode),
+    node: new LocalHost({ name: config.managementNode }),
   };
   const keeper = new LeaseKeeper(store, config.leaseSeconds, log);
+  const observers = await startObservers({
+    ...{ config, log, version, store, frontEnd, hosts, keeper, node },
+    registry: () => registry,
+  });
 
   const done = (async () => {
     while (!stopping.signal.aborted) {
-      const lease = await keeper.acquire(nodeId, stopping.signal);
-      await beActive(lease, keeper, parts, log, stopping.signal);
+      const lease = await keeper.acquire(node.id, stopping.signal);
+      await beActive(lease, keeper, parts, live, log, stopping.signal);
     }
   })()
     .catch((error: unknown) => {
       if (!stopping.signal.aborted) throw error;
     })
     .finally(async () => {
+      await observers.close();
+      parts.mailer.close();
+      await parts.node.close();
       await connector.close();
       await hosts.close();
       await store.close();
@@ -90,11 +119,37 @@ function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFi
 
   return {
     done,
+    reload: (next) => {
+      const changed = live.replace(next);
+      log.configure(next.log);
+      slots.setLimit(next.maxLoads);
+      hosts.configure(hostSettings(next, node));
+      if (changed.some((key) => PLUGIN_KEYS.includes(key))) registry = new PluginRegistry(next, log);
+      const waiting = changedKeys(config, next).filter(isForNextStart);
+      log.info('the configuration was read again', { changed: changed.join(' ') || 'nothing' });
+      if (waiting.length > 0) log.warn('takes effect at the next start', { keys: waiting.join(' ') });
+    },
     stop: async (reason) => {
       log.info(`stopping: ${reason}`);
+      observers.stopping();
       stopping.abort(new Error(reason));
       await done.catch(() => {});
     },
+  };
+}
+
+type Parts = Omit<JobMakerParts, 'queues'> & {
+  readonly frontEnd: FrontEndClient;
+  readonly mailer: Mailer;
+  readonly node: LocalHost;
+};
+function hostSettings(config: Config, { keyFiles }: ManagementNodeFacts): HostPoolOptions {
+  return {
+    keyFiles: privateKeyFiles(keyFiles, config.sshKeyFiles),
+    maxLoadsPerHost: config.maxLoadsPerHost,
+    connectTimeoutMs: config.sshConnectTimeoutMs,
+    commandTimeoutMs: config.commandTimeoutMs,
+    maxChannels: config.sshMaxChannels,
   };
 }
 
@@ -102,26 +157,40 @@ function serve(config: Config, log: RootLog, store: Store, nodeId: number, keyFi
 async function beActive(
   lease: Lease,
   keeper: LeaseKeeper,
-  parts: JobMakerParts,
+  parts: Parts,
+  live: LiveConfig,
   log: RootLog,
   stopping: AbortSignal,
 ): Promise<void> {
-  const { store, config } = parts;
+  const { store } = parts;
   const lost = new AbortController();
-  const worker: Worker = new Worker(store, config, jobMaker(parts), log, () => poller.pollNow());
-  const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
+  const queues = new Queues(parts, lease, log);
+  // Not a copy of the parts: their configuration and plugins may be replaced while we work.
+  const makeJob = jobMaker(Object.assign(Object.create(parts) as Parts, { queues }));
+  const worker: Worker = new Worker(store, live.view, makeJob, log, () => poller.pollNow());
+  const poller: Poller = new Poller(store, worker, lease, parts.config.pollIntervalMs, log);
+  const endListening = live.listen(({ pollIntervalMs }) => poller.setInterval(pollIntervalMs));
   const heartbeat = schedule('heartbeat', '*/5 * * * * *', log, async () => {
     if (!(await keeper.beat(lease))) lost.abort(new Error('the lease was lost'));
   });
   const refresh = schedule('refresh', '*/30 * * * * *', log, () => poller.refresh());
+  const deliveries = schedule('deliveries', '*/5 * * * * *', log, queues.look);
+  const blocks = new BlockAllocations({
+    ...{ store, frontEnd: parts.frontEnd, lease, log },
+    onQueued: parts.mailer.isOn ? () => void queues.lookAtMessages() : null,
+  });
+  const allocations = schedule('block allocations', '*/30 * * * * *', log, blocks.look);
+  const prune = schedule('prune', '7 17 * * * *', log, queues.prune);
   try {
     await keeper.beat(lease);
     poller.start();
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
-    await Promise.all([heartbeat.stop(), refresh.stop(), poller.stop()]);
+    endListening();
+    await Promise.all([blocks, heartbeat, refresh, deliveries, allocations, prune, poller].map((each) => each.stop()));
     if (stopping.aborted) await worker.stopForGood('the daemon stops');
     else await worker.stop('the lease was lost');
+    await queues.stop();
     if (!lost.signal.aborted)
       await store.releaseLease(lease).catch((error: unknown) => log.warn('lease not released', { error }));
   }

@@ -41,6 +41,12 @@ export const CATALOGUE = {
   OUTCOME_UNKNOWN: entry('host', true, 'The connection broke during a command; it is looked up when the work resumes'),
   HOST_DISK_FULL: entry('host', false, 'Free space on the host in the folder named'),
   LIBVIRT_FAILED: entry('host', true, 'See the log of libvirtd on the host'),
+  BOOT_INVALID: entry('config', false, 'Mend the boot parameters: provisiond boot show'),
+  BOOT_UNSUPPORTED: entry(
+    'config',
+    false,
+    'Choose boot parameters that the hypervisor of the host has, or another host',
+  ),
   NETWORK_NOT_FOUND: entry(
     'config',
     false,
@@ -48,7 +54,7 @@ export const CATALOGUE = {
   ),
   NETWORK_INACTIVE: entry('host', false, 'Start it: virsh net-start NETWORK; virsh net-autostart NETWORK'),
   DOMAIN_REJECTED: entry('plugin', false, 'libvirt refused the domain XML; see the message and the XML file named'),
-  DOMAIN_START_FAILED: entry('host', true, 'See /var/log/libvirt/qemu/DOMAIN.log on the host'),
+  DOMAIN_START_FAILED: entry('host', true, 'See the logs of the hypervisor on the host, in /var/log/libvirt'),
   DOMAIN_NOT_FOUND: entry('computer', false, 'The computer has no domain on its host; reload it'),
   DOMAIN_NOT_OURS: entry(
     'computer',
@@ -86,6 +92,11 @@ export const CATALOGUE = {
     false,
     'Map the module in osModules of the configuration, or add a file: os-modules/README.md',
   ),
+  PREDICTIVE_MODULE_NOT_FOUND: entry(
+    'config',
+    false,
+    'Map the module in predictiveModules of the configuration, or add a file: lib/predictive/README.md',
+  ),
   PLUGIN_REJECTED: entry('plugin', false, 'provisiond plugins shows every file and its verdict'),
   PLUGIN_FAILED: entry('plugin', false, 'Mend the plugin named; provisiond plugins --test FILE checks it'),
   PLUGIN_TIMEOUT: entry('plugin', false, 'The plugin named took longer than hookTimeoutMs'),
@@ -119,6 +130,21 @@ export const CATALOGUE = {
   LEASE_LOST: entry('daemon', false, 'Another provisiond works for this management node now'),
   CLAIM_LOST: entry('daemon', false, 'The row was changed by somebody else; it will be looked at again'),
   // Daemon
+  FRONT_END_UNREACHABLE: entry(
+    'config',
+    true,
+    'Check that the web front end is up, and that xmlrpc.url is its address',
+  ),
+  FRONT_END_REFUSED: entry(
+    'config',
+    false,
+    'The words are those of the front end; check xmlrpc.user, its password and its privileges',
+  ),
+  MAIL_NOT_SENT: entry(
+    'config',
+    true,
+    'Check mail.transport and what belongs to it; messages are tried again for mail.giveUpMs',
+  ),
   CONFIG_INVALID: entry(
     'config',
     false,

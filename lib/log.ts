@@ -22,6 +22,12 @@ export interface Log {
 
 /** The logger that all others are children of. */
 export interface RootLog extends Log {
+  /**
+   * Level, format and file from now on; a file is opened anew, so that one which was moved away is let go of.
+   */
+  configure(config: Config['log']): void;
+  /** Lets through more or less of the lines about a request than of others. @param level null: as of all others */
+  setLevelOf(requestId: number, level: Level | null): void;
   /** Blackens a value in every later line of this logger and all its children: for passwords made at run time. */
   addSecret(value: string): void;
   /** Writes out what is still on its way. Nothing may be logged afterwards. */
@@ -38,21 +44,20 @@ export interface LogOptions {
 /** @param config where to, from which level on, and for whom */
 export function createLogger(config: Config['log'], options: LogOptions = {}): RootLog {
   const redaction = new Redaction();
-  const transport = createTransport(config.file, options.stream);
+  const levelsOf = new Map<unknown, Level>();
+  let present = config;
+  let transport = createTransport(config.file, options.stream);
   const winstonLogger = winston.createLogger({
-    level: config.level,
-    levels: { error: 0, warn: 1, info: 2, debug: 3 },
+    level: 'debug', // what is let through is decided below, line by line
+    levels: SEVERITIES,
     format: winston.format.printf(({ message }) => String(message)),
     transports: [transport],
   });
   // A full disk must not stop the daemon; what cannot be logged is told to whoever looks at the terminal.
   winstonLogger.on('error', (error) => process.stderr.write(`cannot write the log: ${String(error)}\n`));
-  const render = config.format === 'json' ? renderJson : renderHuman;
-  const mark =
-    config.file === null && config.format === 'human' && isJournal() ? markForJournal : (text: string) => text;
 
   const write = (level: Level, fields: Fields, message: string, details: object = {}) => {
-    if (!winstonLogger.isLevelEnabled(level)) return;
+    if (SEVERITIES[level] > SEVERITIES[levelsOf.get(fields['request']) ?? present.level]) return;
     const line = {
       time: new Date(),
       level,
@@ -60,14 +65,29 @@ export function createLogger(config: Config['log'], options: LogOptions = {}): R
       fields: redaction.data(fields) as Fields,
       details: redaction.data(isError(details) ? { error: details } : details) as Fields,
     };
-    winstonLogger.log({ level, message: mark(render(line), level) });
+    const text = present.format === 'json' ? renderJson(line) : renderHuman(line);
+    const marked = present.file === null && present.format === 'human' && isJournal();
+    winstonLogger.log({ level, message: marked ? markForJournal(text, level) : text });
   };
   return {
     ...logWith({}, write),
     addSecret: (value) => redaction.addSecret(value),
+    configure: (next) => {
+      present = next;
+      const before = transport;
+      transport = createTransport(next.file, options.stream);
+      winstonLogger.add(transport);
+      winstonLogger.remove(before);
+    },
+    setLevelOf: (requestId, level) => {
+      if (level === null) levelsOf.delete(requestId);
+      else levelsOf.set(requestId, level);
+    },
     close: () => closeLogger(winstonLogger, transport),
   };
 }
+
+const SEVERITIES: Record<Level, number> = { error: 0, warn: 1, info: 2, debug: 3 };
 
 function logWith(
   fields: Fields,

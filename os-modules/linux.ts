@@ -8,7 +8,13 @@ import { UPDATE_CLUSTER } from './linux-scripts/cluster';
 import { GO_DOWN, POST_RESERVATION, SANITIZE } from './linux-scripts/ending';
 import { SET_FIXED_ADDRESS } from './linux-scripts/fixed-address';
 import { GRANT_ACCESS } from './linux-scripts/grant-access';
-import { IS_USER_CONNECTED, POST_INITIAL_CONNECTION, POST_RESERVE } from './linux-scripts/in-use';
+import {
+  IS_USER_CONNECTED,
+  NOTIFY_USER,
+  POST_INITIAL_CONNECTION,
+  POST_RESERVE,
+  RUN_SCRIPT,
+} from './linux-scripts/in-use';
 import { POST_LOAD } from './linux-scripts/post-load';
 import { PRE_CAPTURE } from './linux-scripts/pre-capture';
 import { RESERVE } from './linux-scripts/reserve';
@@ -121,6 +127,18 @@ const linux: OsModule = {
     const { computer } = context.reservation;
     const input = [randomPassword(), ...imageLines(context, context.imageName)].join('\n');
     warn(context, await context.guest.script('pre-capture', PRE_CAPTURE, [computer.privateIp ?? ''], `${input}\n`));
+  },
+
+  async notifyUser({ guest, reservation, message }) {
+    await guest.script('notify-user', NOTIFY_USER, [reservation.user.login], `${plainText(message)}\n`);
+  },
+
+  async runScript({ guest, script, log }) {
+    const { name, content, taints, timeoutMs } = script;
+    const args = [Math.ceil(timeoutMs / 1000), taints ? 'taints' : ''];
+    const { output } = await guest.script(`script ${name}`, RUN_SCRIPT, args, content);
+    for (const line of (output ?? '').split('\u0001').filter((text) => text.trim() !== ''))
+      log.info(`${name}: ${line}`);
   },
 
   async reboot({ guest }) {

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/config';
 import { sqlitePath } from '../config/kinds';
-import { type LoadedConfig, databasePassword, loadConfig } from '../config/load';
+import { type LoadedConfig, loadConfig, secretsOf } from '../config/load';
 import { ProvisiondError } from '../errors';
 import { HostPool } from '../host/host-pool';
 import type { FrontEnd } from '../store/front-end';
@@ -16,6 +16,7 @@ export interface AppOptions {
   readonly configFile: string | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly print: Printer;
+  readonly version: string;
   /** Aborts when the user or the system wants an end; asking for it takes over the signals from Node. */
   readonly stopSignal: () => AbortSignal;
 }
@@ -37,9 +38,18 @@ export class App {
 
   get loaded(): LoadedConfig {
     this.loadedConfig ??= loadConfig({ file: this.options.configFile, env: this.options.env });
-    const password = databasePassword(this.loadedConfig.config.database);
-    if (password !== undefined) this.print.redaction.addSecret(password);
+    for (const secret of secretsOf(this.loadedConfig.config)) this.print.redaction.addSecret(secret);
     return this.loadedConfig;
+  }
+
+  get version(): string {
+    return this.options.version;
+  }
+
+  /** As it is now, for a daemon that was asked to read it again. @throws CONFIG_INVALID */
+  readConfigAgain(): Config {
+    this.loadedConfig = loadConfig({ file: this.options.configFile, env: this.options.env });
+    return this.loadedConfig.config;
   }
 
   get stopSignal(): AbortSignal {
@@ -86,6 +96,11 @@ export class App {
       fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o750 });
       // It will hold the passwords of reservations.
       fs.closeSync(fs.openSync(file, 'a', 0o640));
+      // The service has an account of its own, and the folder is that account's.
+      if (process.getuid?.() === 0) {
+        const { uid, gid } = fs.statSync(path.dirname(file));
+        fs.chownSync(file, uid, gid);
+      }
     }
     return this.openAny();
   }

@@ -5,6 +5,7 @@ import type { PluginRegistry } from '../plugins/registry';
 import type { HostSummary } from '../store/front-end';
 import type { App } from './app';
 import { checkHost } from './check-host';
+import { checkImageFiles, checkModules, checkNodeKeys } from './check-site';
 import { checkDatabase, checkKeyFiles } from './check-node';
 import { EXIT, type ExitCode } from './exit-codes';
 import { type Finding, Findings } from './findings';
@@ -33,12 +34,21 @@ async function collect(app: App): Promise<Finding[]> {
   const database = await checkDatabase(app);
   const registry = openPlugins(app);
   const plugins = checkPlugins(registry);
-  const hosts = await Promise.all(database.hosts.map((host) => checkHost(app, host, registry)));
+  const images = database.isUsable ? await (await app.frontEnd()).listImages() : [];
+  const hosts = await Promise.all(
+    database.hosts.map(async (host) => {
+      const found = await checkHost(app, host, registry);
+      const isReached = found.some(({ check, verdict }) => check === 'reachable' && verdict === 'ok');
+      return isReached ? [...found, ...(await checkImageFiles(app, host, images))] : found;
+    }),
+  );
   return [
     ...configuration,
     ...checkKeyFiles(app.config),
     ...database.findings,
+    ...(database.isUsable ? await checkNodeKeys(app) : []),
     ...plugins,
+    ...(database.isUsable ? await checkModules(app, registry) : []),
     ...(database.isUsable ? checkHostCount(database.hosts) : []),
     ...hosts.flat(),
   ];

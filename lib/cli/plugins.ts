@@ -1,16 +1,45 @@
-/** `provisiond plugins`: every plugin file and what became of it. */
-import type { Command } from 'commander';
+/** `provisiond plugins`: every plugin file and what became of it; the trial of a file; a skeleton for a new one. */
+import { type Command, InvalidArgumentError } from 'commander';
 import { PluginRegistry } from '../plugins/registry';
 import type { Verdict } from '../plugins/loader';
 import type { App } from './app';
 import { EXIT, type ExitCode } from './exit-codes';
+import { newPlugin } from './plugins-new';
+import { testPlugin } from './plugins-test';
 import { type Execute, addVerb } from './verb';
 
 export function addPluginsVerb(program: Command, execute: Execute): void {
   addVerb(program, 'plugins', {
     about: 'list every driver and OS module, accepted or not, and why not',
-    examples: ['plugins', 'plugins --json'],
-  }).action((_options, command: Command) => execute(command, (app) => Promise.resolve(listPlugins(app))));
+    examples: [
+      'plugins',
+      'plugins --test ./my-driver.js',
+      'plugins --new my-driver',
+      'plugins --new my-os --os-module',
+    ],
+  })
+    .option('--test <file>', 'say what is wrong with a plugin file, without using it')
+    .option('--new <name>', 'write a skeleton of a driver to NAME.js', pluginName)
+    .option('--os-module', 'with --test or --new: an OS module, no driver')
+    .action((options: PluginsOptions, command: Command) =>
+      execute(command, async (app) => {
+        const kind = options.osModule ? 'os-module' : undefined;
+        if (options.new !== undefined) return newPlugin(app, options.new, kind ?? 'driver');
+        if (options.test !== undefined) return testPlugin(app, options.test, kind);
+        return listPlugins(app);
+      }),
+    );
+}
+
+interface PluginsOptions {
+  readonly test?: string;
+  readonly new?: string;
+  readonly osModule?: boolean;
+}
+
+function pluginName(text: string): string {
+  if (/^[a-z][a-z0-9-]{0,31}$/.test(text)) return text;
+  throw new InvalidArgumentError('It must be lower case letters, digits and hyphens, a letter first.');
 }
 
 /** @returns failed when a file was rejected */
@@ -41,7 +70,7 @@ export function openPlugins(app: App): PluginRegistry {
   return new PluginRegistry(app.config, silentLog());
 }
 
-function silentLog() {
+export function silentLog() {
   const log = { debug() {}, info() {}, warn() {}, error() {}, child: () => log };
   return log;
 }

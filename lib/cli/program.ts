@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { asProvisiondError } from '../errors';
 import { App } from './app';
 import { addAuditVerbs } from './audit';
+import { addBootVerbs } from './boot';
 import { addCheckVerb } from './check';
 import { addComputerVerbs } from './computer-add';
 import { addConfigVerb } from './config';
@@ -12,6 +13,7 @@ import { EXIT, type ExitCode, exitCodeOf } from './exit-codes';
 import { addExtendVerb } from './extend';
 import { addHostVerbs } from './host-add';
 import { addImageVerbs } from './image-add';
+import { addImportVcldVerb } from './import-vcld';
 import { addInitVerb } from './init';
 import { addListVerbs } from './list';
 import { addPluginsVerb } from './plugins';
@@ -30,6 +32,7 @@ export interface ProgramOptions extends Streams {
 const ADD_VERBS = [
   addRunVerb,
   addInitVerb,
+  addImportVcldVerb,
   addCheckVerb,
   addReserveVerb,
   addListVerbs,
@@ -42,6 +45,7 @@ const ADD_VERBS = [
   addImageVerbs,
   addAuditVerbs,
   addRecoverVerb,
+  addBootVerbs,
   addPluginsVerb,
   addConfigVerb,
 ];
@@ -82,8 +86,8 @@ function buildProgram(execute: Execute, options: ProgramOptions, json: boolean):
 async function executeVerb(command: Command, work: Work, options: ProgramOptions): Promise<ExitCode> {
   const { json, config } = command.optsWithGlobals<{ json?: true; config?: string }>();
   const print = new Printer(options, json === true);
-  const { env, stopSignal } = options;
-  const app = new App({ configFile: config, env, print, stopSignal });
+  const { env, stopSignal, version } = options;
+  const app = new App({ configFile: config, env, print, version, stopSignal });
   try {
     return (await work(app)) ?? EXIT.ok;
   } catch (thrown) {

@@ -1,29 +1,42 @@
 /** `provisiond run`: the daemon in the foreground. */
 import type { Command } from 'commander';
-import { databasePassword } from '../config/load';
-import { startDaemon } from '../daemon';
+import type { Config } from '../config/config';
+import { secretsOf } from '../config/load';
+import { type RunningDaemon, startDaemon } from '../daemon';
 import { asProvisiondError } from '../errors';
 import { type RootLog, createLogger } from '../log';
+import { Systemd } from '../systemd';
 import type { App } from './app';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes';
-import { type Execute, addVerb } from './verb';
+import { type Execute, addVerb, listenAddress } from './verb';
 
 export function addRunVerb(program: Command, execute: Execute): void {
   addVerb(program, 'run', {
     about: 'run the daemon in the foreground until SIGTERM or SIGINT; a second signal ends it at once',
-    examples: ['run', 'run --config /etc/provisiond/provisiond.yaml'],
-  }).action((_options, command: Command) => execute(command, runDaemon));
+    examples: ['run', 'run --config /etc/provisiond/provisiond.yaml', 'run --http 127.0.0.1:8477'],
+  })
+    .option('--http <address>', 'show what happens on a page at 127.0.0.1:PORT or a socket', listenAddress)
+    .option('--metrics <address>', 'tell Prometheus at 127.0.0.1:PORT or a socket', listenAddress)
+    .action((options: ListenOptions, command: Command) => execute(command, (app) => runDaemon(app, options)));
 }
 
-async function runDaemon(app: App): Promise<ExitCode> {
-  const { config } = app;
+interface ListenOptions {
+  readonly http?: string;
+  readonly metrics?: string;
+}
+
+async function runDaemon(app: App, options: ListenOptions): Promise<ExitCode> {
+  const withOptions = (config: Config): Config => Object.freeze({ ...config, ...options });
+  const config = withOptions(app.config);
   const log = createLogger(config.log);
-  const password = databasePassword(config.database);
-  if (password !== undefined) log.addSecret(password);
+  for (const secret of secretsOf(config)) log.addSecret(secret);
   const stopSignal = app.stopSignal;
   const stopWatching = endOnDefects(log);
+  let running: RunningDaemon | undefined;
+  const stopReloading = reloadOnHangup(log, () => running?.reload(withOptions(app.readConfigAgain())));
   try {
-    const daemon = await startDaemon(config, log);
+    const daemon = await startDaemon(config, log, app.version);
+    running = daemon;
     const stop = () => {
       daemon.stop(String(stopSignal.reason)).catch((error: unknown) => log.error('stopping failed', { error }));
     };
@@ -38,8 +51,29 @@ async function runDaemon(app: App): Promise<ExitCode> {
     throw error;
   } finally {
     stopWatching();
+    stopReloading();
     await log.close();
   }
+}
+
+/**
+ * SIGHUP: the configuration is read again and the log file opened anew; one that has a problem changes nothing.
+ * It is listened to from before the start on, for systemd may send it at any time.
+ */
+function reloadOnHangup(log: RootLog, reload: () => void): () => void {
+  const systemd = new Systemd(log);
+  const onHangup = () => {
+    const microseconds = Math.round(Number(process.hrtime.bigint() / 1000n));
+    void systemd.notify('RELOADING=1', `MONOTONIC_USEC=${microseconds}`);
+    try {
+      reload();
+    } catch (error) {
+      log.error('the configuration was not taken over; what was in force stays', { error });
+    }
+    void systemd.notify('READY=1');
+  };
+  process.on('SIGHUP', onHangup);
+  return () => void process.off('SIGHUP', onHangup);
 }
 
 /** What nobody caught leaves us in an unknown state: log it and end; the next start resumes the work. */

@@ -1,6 +1,7 @@
 /** How a verb is declared: what all of them share, and arguments that are checked before anything is done. */
 import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { isListenAddress } from '../listener';
 import type { App } from './app';
 import type { ExitCode } from './exit-codes';
 
@@ -38,6 +39,11 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
     const upTo = max === Number.MAX_SAFE_INTEGER ? '' : `, at most ${max}`;
     throw new InvalidArgumentError(`It must be a whole number, at least ${min}${upTo}.`);
   };
+}
+
+export function listenAddress(text: string): string {
+  if (isListenAddress(text)) return text;
+  throw new InvalidArgumentError('It must be a loopback address (127.0.0.1:PORT) or the absolute path of a socket.');
 }
 
 export function ipAddress(text: string): string {

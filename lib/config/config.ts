@@ -28,11 +28,46 @@ export interface Config {
   readonly retryAttempts: number;
   readonly retryDelayMs: number;
   readonly userPasswordLength: number;
+  /** Where metrics and health are told, and where the page is: `127.0.0.1:9477` or a socket's path; null: nowhere. */
+  readonly metrics: string | null;
+  readonly http: string | null;
   readonly log: {
     readonly level: 'debug' | 'info' | 'warn' | 'error';
     readonly format: 'json' | 'human';
     readonly file: string | null;
   };
+  /** The web front end's XML-RPC. */
+  readonly xmlrpc: {
+    /** Null: the front end is not called. */
+    readonly url: string | null;
+    readonly user: string;
+    readonly password: string | null;
+    readonly caFile: string | null;
+    readonly timeoutMs: number;
+  };
+  readonly mail: {
+    readonly transport: 'off' | 'sendmail' | 'smtp';
+    readonly from: string | null;
+    readonly returnPath: string | null;
+    readonly sendmailPath: string;
+    readonly smtpHost: string;
+    readonly smtpPort: number;
+    readonly smtpSecurity: 'starttls' | 'tls' | 'none';
+    readonly smtpUser: string | null;
+    readonly smtpPassword: string | null;
+    readonly caFile: string | null;
+    /** After how long a message that cannot be sent is given up. */
+    readonly giveUpMs: number;
+  };
+  /** The site's own scripts at the stages of a reservation. */
+  readonly scripts: {
+    /** Folders with `STAGE/*` in them. */
+    readonly onNode: readonly string[];
+    readonly inGuest: readonly string[];
+    readonly timeoutMs: number;
+  };
   /** `perlpackage` of VCL's `module` table → name of our OS module. */
   readonly osModules: Readonly<Record<string, string>>;
+  /** The same for predictive modules. */
+  readonly predictiveModules: Readonly<Record<string, string>>;
 }

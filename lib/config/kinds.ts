@@ -2,6 +2,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { isListenAddress } from '../listener';
 
 export interface Kind<T> {
   /** Completes "must be …" in messages and in the documentation. */
@@ -28,6 +29,32 @@ export function oneOf<const W extends string>(...words: W[]): Kind<W> {
 export const hostName: Kind<string> = {
   expects: 'a host name (letters, digits, hyphens and dots)',
   schema: z.string().regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?$/),
+};
+
+export const text: Kind<string> = {
+  expects: 'one line of text',
+  schema: z.string().regex(/^[^\0\r\n]+$/),
+};
+
+export const optionalText: Kind<string | null> = { expects: text.expects, schema: text.schema.nullable() };
+
+/** A password goes there, so plain http is for this machine only. */
+export const optionalWebUrl: Kind<string | null> = {
+  expects: 'an https:// address, or http:// of this machine',
+  schema: z.string().refine(isSafeWebUrl).nullable(),
+};
+
+function isSafeWebUrl(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const { protocol, hostname, username } = new URL(value);
+  if (username !== '') return false;
+  return protocol === 'https:' || (protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname));
+}
+
+/** Nothing that the network reaches: whoever wants that puts a proxy with a log-in before it. */
+export const listenAddress: Kind<string | null> = {
+  expects: 'a loopback address (127.0.0.1:PORT, [::1]:PORT, localhost:PORT) or the absolute path of a socket',
+  schema: z.string().refine(isListenAddress).nullable(),
 };
 
 export const filePath: Kind<string> = {

@@ -3,7 +3,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { ProvisiondError } from '../errors';
 import type { Config } from './config';
-import { SETTINGS, SETTING_KEYS, type Setting, type SettingKey, defaultValue } from './schema';
+import { credentialFile } from './credentials';
+import { SETTINGS, SETTING_KEYS, type Setting, type SettingKey, defaultValue, environmentName } from './schema';
 import { type Given, isReadableByOthers, readEnvironment, readFile, readSecretFile } from './sources';
 
 export const DEFAULT_FILE = '/etc/provisiond/provisiond.yaml';
@@ -51,6 +52,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   if (file !== null) problems.push(...checkFileMode(file, fromFile.given));
 
   const values = complete(accepted, sources.hostname ?? os.hostname());
+  takePasswordCredential(values, sources.env);
   problems.push(...addDatabasePassword(values));
   if (problems.length > 0) throw invalid(problems);
   return { config: assemble(values), file, origins };
@@ -77,11 +79,22 @@ function checkValue({ key, value, origin, folder }: Given): { value: unknown } |
 }
 
 function checkFileMode(file: string, given: readonly Given[]): string[] {
-  const holdsSecret = given.some(
-    ({ key, value }) => key === 'database' && typeof value === 'string' && databasePassword(value) !== undefined,
+  const secret = given.find(({ key, value }) => secretIn(key, value) !== undefined);
+  if (!secret || !isReadableByOthers(file)) return [];
+  const instead = secret.key === 'database' ? 'databasePasswordFile' : `${environmentName(secret.key)}_FILE`;
+  return [`${file} holds a password and everybody may read it; chmod o= ${file}, or use ${instead}`];
+}
+
+function secretIn(key: SettingKey, value: unknown): string | undefined {
+  if (!(SETTINGS[key] as Setting<unknown>).secret || typeof value !== 'string' || value === '') return undefined;
+  return key === 'database' ? databasePassword(value) : value;
+}
+
+/** Every secret of the configuration, for the log to leave out. */
+export function secretsOf({ database, xmlrpc, mail }: Config): string[] {
+  return [databasePassword(database), xmlrpc.password, mail.smtpPassword].filter(
+    (secret) => typeof secret === 'string',
   );
-  if (!holdsSecret || !isReadableByOthers(file)) return [];
-  return [`${file} holds a password and everybody may read it; chmod o= ${file}, or use databasePasswordFile`];
 }
 
 function complete(accepted: ReadonlyMap<SettingKey, unknown>, hostname: string): Map<SettingKey, unknown> {
@@ -95,6 +108,13 @@ function complete(accepted: ReadonlyMap<SettingKey, unknown>, hostname: string):
     values.set(key, merged ? { ...(standard as object), ...(own as object | undefined) } : (own ?? standard));
   }
   return values;
+}
+
+/** Where nothing else names a password. */
+function takePasswordCredential(values: Map<SettingKey, unknown>, env: NodeJS.ProcessEnv): void {
+  const database = values.get('database') as string;
+  if (!database.startsWith('mysql:') || databasePassword(database) !== undefined) return;
+  values.set('databasePasswordFile', values.get('databasePasswordFile') ?? credentialFile('database-password', env));
 }
 
 function addDatabasePassword(values: Map<SettingKey, unknown>): string[] {

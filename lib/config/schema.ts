@@ -7,20 +7,28 @@ import {
   filePath,
   filePaths,
   hostName,
+  listenAddress,
   oneOf,
   optionalFilePath,
+  optionalText,
+  optionalWebUrl,
   remotePath,
+  text,
   wholeNumber,
   wordMap,
 } from './kinds';
 
-type LogKey = keyof Config['log'];
+/** Keys that stand together in the file, under a name of their own. */
+type Group = 'log' | 'xmlrpc' | 'mail' | 'scripts';
+type KeyInGroup = { [G in Group]: `${G}.${keyof Config[G] & string}` }[Group];
 
 /** Keys as they stand in the file, groups with a dot; `databasePasswordFile` only completes `database`. */
-export type SettingKey = Exclude<keyof Config, 'log'> | `log.${LogKey}` | 'databasePasswordFile';
+export type SettingKey = Exclude<keyof Config, Group> | KeyInGroup | 'databasePasswordFile';
 
-export type SettingValue<K extends SettingKey> = K extends `log.${infer L extends LogKey}`
-  ? Config['log'][L]
+export type SettingValue<K extends SettingKey> = K extends `${infer G extends Group}.${infer L}`
+  ? L extends keyof Config[G]
+    ? Config[G][L]
+    : never
   : K extends keyof Config
     ? Config[K]
     : string | null;
@@ -73,11 +81,21 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
     "This node's name in the managementnode table.",
     ({ hostname }: Surroundings) => hostname,
   ),
-  pluginDirs: setting(filePaths, 'More folders with drivers/ and os-modules/ in them.', []),
+  pluginDirs: setting(filePaths, 'More folders with drivers/, os-modules/ and predictive/ in them.', []),
   osModules: setting(
     wordMap,
     'Which OS module serves which module of the VCL database; yours are added to these.',
     { 'VCL::Module::OS::Linux': 'linux', 'VCL::Module::OS::Linux::Ubuntu': 'linux' },
+    { merged: true },
+  ),
+  predictiveModules: setting(
+    wordMap,
+    'Which predictive module serves which module of the VCL database; yours are added to these.',
+    {
+      'VCL::Module::Predictive::Level_0': 'level-0',
+      'VCL::Module::Predictive::Level_1': 'level-1',
+      'VCL::Module::Predictive::Level_2': 'level-2',
+    },
     { merged: true },
   ),
 
@@ -103,6 +121,7 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
 
   xmlDirectory: setting(remotePath, 'Folder on the hosts for domain XML files.', '/tmp/vcl'),
   sshKeyFiles: setting(filePaths, 'Private keys for hosts and guests; those that exist are tried in this order.', [
+    '/etc/provisiond/ssh-key',
     '/etc/vcl/vcl.key',
     '~/.ssh/id_ed25519',
     '~/.ssh/id_ecdsa',
@@ -140,6 +159,58 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
     'How long a stage of an OS module may take in the guest.',
     5 * MINUTE,
   ),
+
+  'xmlrpc.url': setting(
+    optionalWebUrl,
+    'Where the web front end takes calls, such as https://vcl.example.org/vcl/index.php?mode=xmlrpccall.',
+    null,
+  ),
+  'xmlrpc.user': setting(text, 'Account for these calls, with its affiliation.', 'vclsystem@Local'),
+  'xmlrpc.password': setting(optionalText, 'Its password.', null, { secret: true }),
+  'xmlrpc.caFile': setting(optionalFilePath, 'Certificates to trust instead of those of the system (PEM).', null),
+  'xmlrpc.timeoutMs': setting(
+    wholeNumber(1000, HOUR, 'milliseconds'),
+    'How long a call may take; a block allocation keeps the front end busy for a while.',
+    2 * MINUTE,
+  ),
+
+  'mail.transport': setting(oneOf('off', 'sendmail', 'smtp'), 'How messages to users and admins are sent.', 'off'),
+  'mail.from': setting(
+    optionalText,
+    'Sender of messages where the affiliation of the user has no help address; by default vcl@ this management node.',
+    null,
+  ),
+  'mail.returnPath': setting(optionalText, 'Where undeliverable messages are returned to.', null),
+  'mail.sendmailPath': setting(filePath, 'The sendmail program.', '/usr/sbin/sendmail'),
+  'mail.smtpHost': setting(hostName, 'The SMTP server.', 'localhost'),
+  'mail.smtpPort': setting(wholeNumber(1, 65_535), 'Its port.', 25),
+  'mail.smtpSecurity': setting(
+    oneOf('starttls', 'tls', 'none'),
+    'TLS after the greeting, from the start, or none; without it no password is sent.',
+    'starttls',
+  ),
+  'mail.smtpUser': setting(optionalText, 'Account on the SMTP server.', null),
+  'mail.smtpPassword': setting(optionalText, 'Its password.', null, { secret: true }),
+  'mail.caFile': setting(optionalFilePath, 'Certificates to trust instead of those of the system (PEM).', null),
+  'mail.giveUpMs': setting(
+    wholeNumber(0, 30 * DAY, 'milliseconds'),
+    'After how long a message that cannot be sent is given up.',
+    DAY,
+  ),
+
+  'scripts.onNode': setting(filePaths, 'Folders with STAGE/* in them: scripts that run on this node.', [
+    '/etc/provisiond/scripts/node',
+  ]),
+  'scripts.inGuest': setting(filePaths, 'Folders with STAGE/* in them: scripts that run in guests.', [
+    '/etc/provisiond/scripts/guest',
+  ]),
+  'scripts.timeoutMs': setting(wholeNumber(1000, DAY, 'milliseconds'), 'How long such a script may take.', 5 * MINUTE),
+  metrics: setting(
+    listenAddress,
+    'Where /metrics, /healthz and /readyz are told; by default nowhere. Next start.',
+    null,
+  ),
+  http: setting(listenAddress, 'Where the page to look at is; by default nowhere. Next start.', null),
 
   'log.level': setting(oneOf('debug', 'info', 'warn', 'error'), 'The least important lines to log.', 'info'),
   'log.format': setting(oneOf('human', 'json'), 'Lines for people, or a JSON object a line.', 'human'),

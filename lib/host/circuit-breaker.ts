@@ -9,6 +9,12 @@ export interface CircuitBreakerOptions {
   readonly openCapMs: number;
 }
 
+/**
+ * The way to a host: `open`, it is left alone for the time being; `half-open`, the next call tries it again;
+ * `closed`, as it should be.
+ */
+export type WayState = 'closed' | 'half-open' | 'open';
+
 export const DEFAULT_BREAKER: CircuitBreakerOptions = { failures: 3, pauseMs: 100, openMs: 1_000, openCapMs: 30_000 };
 
 export class CircuitBreaker {
@@ -26,6 +32,11 @@ export class CircuitBreaker {
 
   get failures(): number {
     return this.#failures;
+  }
+
+  get state(): WayState {
+    if (this.#failures < this.#options.failures) return 'closed';
+    return this.refusesForMs() > 0 ? 'open' : 'half-open';
   }
 
   get lastError(): unknown {

@@ -1,5 +1,6 @@
 /** The VM hosts of this daemon: one adapter each, for as long as the host is reached in the same way. */
 import type { HostFacts } from '../model/reservation';
+import type { WayState } from './circuit-breaker';
 import type { ClosableHost, Host } from './host';
 import { LocalHost } from './local-host';
 import { Slots } from './slots';
@@ -16,6 +17,16 @@ export interface HostPoolOptions {
 
 interface PooledHost extends ClosableHost {
   readonly busy: boolean;
+  readonly way: WayState;
+}
+
+/** A host as metrics and the page see it. */
+export interface HostState {
+  readonly computerId: number;
+  readonly name: string;
+  readonly way: WayState;
+  /** Loads that run and that wait, and how many may run at once. */
+  readonly loads: { readonly taken: number; readonly waiting: number; readonly limit: number };
 }
 
 interface Entry {
@@ -24,7 +35,7 @@ interface Entry {
 }
 
 export class HostPool {
-  readonly #options: HostPoolOptions;
+  #options: HostPoolOptions;
   readonly #hosts = new Map<number, Entry>();
   readonly #loadSlots = new Map<number, Slots>();
   readonly #retired = new Set<PooledHost>();
@@ -51,6 +62,19 @@ export class HostPool {
     if (slots.limit !== limit) slots.setLimit(limit);
     this.#loadSlots.set(facts.computerId, slots);
     return slots;
+  }
+
+  /** For connections made from now on; the limit of loads at once. */
+  configure(options: HostPoolOptions): void {
+    this.#options = options;
+  }
+
+  /** The hosts that were asked something since the start. */
+  states(): HostState[] {
+    return [...this.#hosts].map(([computerId, { host }]) => {
+      const { taken = 0, waiting = 0, limit = this.#options.maxLoadsPerHost } = this.#loadSlots.get(computerId) ?? {};
+      return { computerId, name: host.name, way: host.way, loads: { taken, waiting, limit } };
+    });
   }
 
   /** Ends all connections. */

@@ -10,6 +10,7 @@ import {
   exitCodeOfSignal,
 } from './command-result';
 import { Deadline } from './deadline';
+import { SIGNALS, timed } from '../signals';
 import type { ClosableHost, RunOptions, RunResult } from './host';
 import { quoteCommand } from './shell-quote';
 
@@ -40,6 +41,9 @@ export class LocalHost implements ClosableHost {
     this.#timeoutMs = options.commandTimeoutMs ?? DEFAULT_TIMEOUT_MS;
   }
 
+  /** There is none that could break. */
+  readonly way = 'closed';
+
   /** Whether a command runs. */
   get busy(): boolean {
     return this.#running.size > 0;
@@ -52,7 +56,11 @@ export class LocalHost implements ClosableHost {
     const expired = () => commandTimedOut(this.name, argv, timeoutMs, 'it was told to end');
     const deadline = new Deadline(timeoutMs, expired, options.signal);
     try {
-      return checkResult(this.name, argv, await this.#start(argv, options, deadline), options.expect);
+      const result = await timed(
+        () => this.#start(argv, options, deadline),
+        (took) => SIGNALS.command.tell({ host: this.name, ...took }),
+      );
+      return checkResult(this.name, argv, result, options.expect);
     } finally {
       deadline.end();
     }

@@ -4,9 +4,10 @@
  * The connection is made at the first call and again after a loss. A command that runs while it breaks ends with OUTCOME_UNKNOWN, because sshd lets it run on.
  */
 import { ProvisiondError, asProvisiondError } from '../errors';
-import { CircuitBreaker, type CircuitBreakerOptions, DEFAULT_BREAKER } from './circuit-breaker';
+import { CircuitBreaker, type CircuitBreakerOptions, DEFAULT_BREAKER, type WayState } from './circuit-breaker';
 import { DEFAULT_TIMEOUT_MS, checkResult, commandTimedOut } from './command-result';
 import { Deadline, pause } from './deadline';
+import { SIGNALS, timed } from '../signals';
 import type { ClosableHost, RunOptions, RunResult } from './host';
 import { quoteCommand } from './shell-quote';
 import { Slots } from './slots';
@@ -55,6 +56,10 @@ export class SshHost implements ClosableHost {
     return this.#connection !== undefined;
   }
 
+  get way(): WayState {
+    return this.#breaker.state;
+  }
+
   /** Commands that run or wait for a channel. */
   get busy(): boolean {
     return this.#slots.taken + this.#slots.waiting > 0;
@@ -72,7 +77,10 @@ export class SshHost implements ClosableHost {
     const expired = () => commandTimedOut(this.name, argv, timeoutMs, call.stage);
     const deadline = new Deadline(timeoutMs, expired, options.signal);
     try {
-      const result = await this.#runOnChannel(argv, { ...options, timeoutMs }, deadline, call);
+      const result = await timed(
+        () => this.#runOnChannel(argv, { ...options, timeoutMs }, deadline, call),
+        (took) => SIGNALS.command.tell({ host: this.name, ...took }),
+      );
       return checkResult(this.name, argv, result, options.expect);
     } finally {
       deadline.end();

@@ -9,6 +9,7 @@ import { type Host, type RunResult, script } from '../host/host';
 import type { VmProfile } from '../model/reservation';
 import { masterImagePath } from '../model/names';
 import type { ImageVerbs } from '../plugins/api';
+import { SIGNALS, timed } from '../signals';
 import { type ImageFile, type ImageSight, datastoreCandidates, repositoryCandidates } from './image-sight';
 import { COPY_FROM_REPOSITORY, EXIT, MAKE_DISK, isDiskFull } from './qemu-img';
 import { checkImageHeader } from './qcow2-header';
@@ -128,7 +129,12 @@ export class ImageStore implements ImageVerbs {
     );
     const doing = `copying image ${imageName} from ${sources[0]!.path} to ${final.path}`;
     const failure = 'IMAGE_COPY_FAILED';
-    await this.run(argv, { doing, folder: profile.datastorePath, neededKiB, failure, signal: this.parts.signal });
+    const work = { doing, folder: profile.datastorePath, neededKiB, failure, signal: this.parts.signal } as const;
+    const copied = { host: this.parts.host.name, bytes: sum(sources.map((file) => file.sizeBytes)) };
+    await timed(
+      () => this.run(argv, work),
+      (took) => SIGNALS.imageCopy.tell({ ...copied, ...took }),
+    );
   }
 
   private findSources(sight: ImageSight): ImageFile[] {

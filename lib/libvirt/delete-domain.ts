@@ -54,16 +54,17 @@ done
 
 /**
  * Removes the domains given, their disks, and the computer's XML files.
+ * @param logs of those domains, which the hypervisor wrote
  * @param leftovers whether to remove as well what a load of this reservation may have left without a domain
  * @throws LIBVIRT_FAILED; CONFLICT when another domain uses the reservation's disk
  */
 export async function removeDomains(
   computer: HostedComputer,
   domains: readonly SeenDomain[],
-  { leftovers }: { leftovers: boolean } = { leftovers: false },
+  { leftovers = false, logs = [] }: { leftovers?: boolean; logs?: readonly string[] } = {},
 ): Promise<void> {
   const look = await computer.view.current();
-  const files = new Set(domains.length > 0 ? ownFilesOf(computer, look, domains) : []);
+  const files = new Set(domains.length > 0 ? [...ownFilesOf(computer, look, domains), ...logs] : []);
   if (leftovers) for (const file of leftoversOf(computer, look, domains)) files.add(file);
   if (domains.length === 0 && files.size === 0) return;
   const uuids = domains.map(({ uuid }) => uuid);
@@ -143,12 +144,19 @@ export function ownDomainNamed(computer: HostedComputer, look: HostLook, name: s
 }
 
 /**
- * Nothing of others may stand where a load puts its domain and its disk.
- * @throws DOMAIN_NOT_OURS
+ * Nothing of others may stand where a load puts its domain and its disk, nor answer to the computer's MACs.
+ * @throws DOMAIN_NOT_OURS, ADDRESS_TAKEN
  */
 export function refuseStrangers(computer: HostedComputer, look: HostLook): void {
   const { domain, overlay } = computer.names;
   ownDomainNamed(computer, look, domain);
+  const { privateMac, publicMac, host } = computer;
+  for (const { own, name, macs } of look.domains) {
+    const taken = own ? undefined : macs.find((mac) => mac === privateMac || mac === publicMac);
+    if (taken === undefined) continue;
+    const message = `domain ${name} on host ${host.name} has MAC ${taken} of computer ${computer.names.shortName}`;
+    throw new ProvisiondError('ADDRESS_TAKEN', message);
+  }
   const stranger = look.domains.find((seen) => !seen.own && seen.disks.includes(overlay));
   if (!stranger) return;
   throw new ProvisiondError(

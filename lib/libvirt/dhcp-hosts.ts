@@ -1,5 +1,5 @@
 /** Fixed addresses in a libvirt network: what entries there are, and which one is the computer's. */
-import { childrenOf, parseXml } from './xml';
+import { childrenOf, parseXml } from '../xml';
 
 export interface DhcpHost {
   readonly mac: string;

@@ -7,7 +7,7 @@ import type { DhcpHost } from './dhcp-hosts';
 import type { HostedComputer } from './hosted-computer';
 import type { HostLook } from './look';
 import { virshError } from './virsh';
-import { buildXml } from './xml';
+import { buildXml } from '../xml';
 
 /**
  * `$1` network `$2` entry to add `$3` `persistent` or not `$4` MAC `$5` address of the entry, then entries to take away

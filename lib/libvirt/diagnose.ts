@@ -5,10 +5,12 @@ import type { GuestDiagnosis } from './provisioner';
 import { SECTION, drawMark, splitSections } from './sections';
 import { parseLease } from './virsh';
 
-/** `$1` mark `$2` UUID `$3` network or empty `$4` MAC `$5` address or empty `$6` console log `$7` domain. */
+/** `$1` mark `$2` UUID `$3` network or empty `$4` MAC `$5` address or empty `$6` console log `$7` domain `$8` the hypervisor's
+ * own log of the console, or empty. */
 const DIAGNOSE = `
 set -u
 mark=$1 uuid=$2 network=$3 mac=$4 address=$5 console=$6 domain=$7
+[ ! -s "$8" ] || console=$8
 ${SECTION}
 section state
 virsh -q domstate "$uuid" --reason 2>/dev/null
@@ -35,14 +37,21 @@ tail -n 200 "$console" 2>/dev/null | awk '/Kernel panic/ { panic = NR } { line[N
 exit 0
 `;
 
-/** Never says less than it can: what could not be asked is as good as not reached. */
-export async function diagnoseGuest(computer: HostedComputer, uuid: string): Promise<GuestDiagnosis> {
+/**
+ * Never says less than it can: what could not be asked is as good as not reached.
+ * @param ownLog file in which the hypervisor itself keeps what the guest says
+ */
+export async function diagnoseGuest(
+  computer: HostedComputer,
+  uuid: string,
+  ownLog: string | undefined,
+): Promise<GuestDiagnosis> {
   const mark = drawMark();
   const { profile, reservation, names } = computer;
   const look = await computer.view.current();
   const network = look.networks.some(({ name }) => name === profile.privateNetwork) ? profile.privateNetwork : '';
   const address = reservation.computer.privateIp ?? '';
-  const args = [mark, uuid, network, computer.privateMac, address, names.consoleLog, names.domain];
+  const args = [mark, uuid, network, computer.privateMac, address, names.consoleLog, names.domain, ownLog ?? ''];
   const result = await computer.run(script(DIAGNOSE, ...args), { expect: 'any' });
   const sections = splitSections(result.stdout, mark);
   const part = (name: string) => (sections.get(name) ?? []).join('\n').trim();

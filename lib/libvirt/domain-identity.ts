@@ -1,7 +1,7 @@
 /** The identity that our domains carry in `<metadata>`: written, and read back from what libvirt shows. */
 import { type DomainIdentity, METADATA_NAMESPACE } from '../model/identity';
 import type { XmlNode } from '../plugins/api';
-import { childrenOf, firstOf } from './xml';
+import { childrenOf, firstOf } from '../xml';
 
 const ELEMENT = 'provisiond:identity';
 

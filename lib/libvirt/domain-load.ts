@@ -4,14 +4,14 @@ import { ProvisiondError } from '../errors';
 import { refuseStrangers, removeDomains } from './delete-domain';
 import { hasAddress, releaseAddress, reserveAddress } from './dhcp';
 import { isDiskFull } from '../images/qemu-img';
-import { checkDiskFormat, defaultDomainXml, driverContext } from './generate-domain';
+import { checkBoot, checkDiskFormat, defaultDomainXml, driverContext } from './generate-domain';
 import { hostFacts } from './host-facts';
 import type { HostedComputer } from './hosted-computer';
 import type { HostLook, SeenDomain } from './look';
 import { resolveNetworks } from './networks';
 import { isUp, requireDomain, startDomain, stopDomain } from './power';
 import { virshError } from './virsh';
-import { buildXml } from './xml';
+import { buildXml } from '../xml';
 
 /** `$1` file `$2` unfinished file `$3` bytes; the content comes by stdin. A cut connection must not leave half a file. */
 const WRITE_FILE = `
@@ -48,6 +48,7 @@ export class DomainLoad {
   async checkHost(): Promise<void> {
     const driver = await this.initialise();
     checkDiskFormat(this.computer, driver);
+    checkBoot(this.computer, driver);
     const look = await this.computer.view.current();
     resolveNetworks(this.computer, look);
     refuseStrangers(this.computer, look);
@@ -60,7 +61,16 @@ export class DomainLoad {
 
   /** All of this computer's domains but the one that this very load made. */
   async removeExistingDomains(): Promise<void> {
-    await removeDomains(this.computer, this.othersIn(await this.computer.view.current()));
+    const others = this.othersIn(await this.computer.view.current());
+    await removeDomains(this.computer, others, { logs: await this.consoleLogs(others) });
+    await this.removeDriversDisks();
+  }
+
+  /** Where the hypervisor itself keeps what those guests say; removed with them, for the next may have their names. */
+  async consoleLogs(domains: readonly SeenDomain[]): Promise<string[]> {
+    if (domains.length === 0) return [];
+    const driver = await this.initialise().catch(() => null);
+    return driver?.consoleLog ? domains.map(({ name }) => driver.consoleLog!(name)) : [];
   }
 
   async buildDomainXml(): Promise<void> {
@@ -73,7 +83,7 @@ export class DomainLoad {
     const driver = await this.initialise();
     if (this.xml === null) await this.buildDomainXml();
     if (!driver.extendDomainXml) return;
-    const context = driverContext(this.computer, await hostFacts(this.computer.host), signal);
+    const context = driverContext(this.computer, driver, await hostFacts(this.computer.host), signal);
     this.xml = driver.extendDomainXml(structuredClone(this.xml!), context);
   }
 
@@ -88,16 +98,17 @@ export class DomainLoad {
 
   async hasDisk(): Promise<boolean> {
     const look = await this.computer.view.current();
-    return this.ownIn(look) !== null && look.files.includes(this.computer.names.overlay);
+    const { overlay } = this.computer.names;
+    const own = this.ownIn(look);
+    // A driver may keep its guests' disks elsewhere, or give them none: what a defined domain has not, it does not need.
+    return own !== null && (look.files.includes(overlay) || !own.disks.includes(overlay));
   }
 
   async makeDisks(signal: AbortSignal): Promise<void> {
-    const driver = await this.initialise();
     const { computer } = this;
-    const context = driverContext(computer, await hostFacts(computer.host), signal);
     const { overlay } = computer.names;
     await computer.view.change(
-      async () => driver.preDefine?.(context),
+      () => this.callDriver('preDefine', signal),
       (look) => ({ ...look, files: [...new Set([...look.files, overlay])] }),
     );
   }
@@ -105,6 +116,22 @@ export class DomainLoad {
   /** Whatever this load has left on the host that no domain uses: disk, unfinished parts, XML file. */
   async removeFiles(): Promise<void> {
     await removeDomains(this.computer, [], { leftovers: true });
+    await this.removeDriversDisks();
+  }
+
+  /** What the driver made for the computer elsewhere than among its files. Never cut off: it clears up. */
+  async removeDriversDisks(): Promise<void> {
+    await this.callDriver('removeDisks', new AbortController().signal);
+  }
+
+  async prepareStart(signal: AbortSignal): Promise<void> {
+    await this.callDriver('preStart', signal);
+  }
+
+  private async callDriver(hook: 'preDefine' | 'preStart' | 'removeDisks', signal: AbortSignal): Promise<void> {
+    const driver = await this.initialise();
+    if (!driver[hook]) return;
+    await driver[hook](driverContext(this.computer, driver, await hostFacts(this.computer.host), signal));
   }
 
   async hasAddress(): Promise<boolean> {
@@ -164,6 +191,7 @@ export class DomainLoad {
             identity,
             own: true,
             disks: [overlay.path],
+            macs: [this.computer.privateMac, this.computer.publicMac],
           },
         ],
       }),
@@ -181,7 +209,8 @@ export class DomainLoad {
     return own !== null && isUp(own);
   }
 
-  async powerOn(): Promise<void> {
+  async powerOn(signal: AbortSignal): Promise<void> {
+    await this.prepareStart(signal);
     const own = this.ownIn(await this.computer.view.current());
     await startDomain(this.computer, requireDomain(this.computer, own));
   }

@@ -7,6 +7,7 @@
  * virtio for images that have no XML file beside them. A `<backingStore>` is never written: it would win over the
  * header of the disk (and a stale one would start the guest on another base).
  */
+import type { BootPlan } from '../model/boot';
 import type { DomainIdentity } from '../model/identity';
 import type { DomainXml, XmlNode } from '../plugins/api';
 import { identityMetadata } from './domain-identity';
@@ -23,6 +24,7 @@ export interface DomainXmlInput {
   readonly memoryMiB: number;
   readonly vcpus: number;
   readonly clockOffset: 'utc' | 'localtime';
+  readonly boot: BootPlan;
   readonly disk: DomainDisk;
   readonly interfaces: readonly DomainInterface[];
   /** File on the host that takes what the guest's serial console says. */
@@ -63,7 +65,7 @@ export function generateDefaultDomainXml(input: DomainXmlInput): DomainXml {
       metadata: [identityMetadata(input.identity)],
       memory: [memory],
       vcpu: text(String(input.vcpus)),
-      os: [{ type: text('hvm'), boot: [{ $: { dev: 'hd' } }] }],
+      ...bootElements(input.boot),
       features: [{ acpi: [{}], apic: [{}] }],
       cpu: [{ topology: [{ $: topology(input.vcpus) }] }],
       clock: [{ $: { offset: input.clockOffset } }],
@@ -81,6 +83,22 @@ export function generateDefaultDomainXml(input: DomainXmlInput): DomainXml {
       ],
     },
   };
+}
+
+/**
+ * `<os>`, and `<bootloader>` beside it. Empty values are left out: without bootloader and kernel libvirt's Xen driver
+ * takes the platform's pygrub.
+ */
+function bootElements(boot: BootPlan): { os: XmlNode[]; bootloader?: XmlNode[]; bootloader_args?: XmlNode[] } {
+  const type = text('hvm');
+  if (boot.method === 'firmware') {
+    const os: XmlNode = { type, boot: boot.order.map((dev) => ({ $: { dev } })) };
+    return { os: [boot.firmware === 'uefi' ? { $: { firmware: 'efi' }, ...os } : os] };
+  }
+  const given = (value: string | null) => (value === null || value === '' ? undefined : text(value));
+  const os: XmlNode = { type, kernel: given(boot.kernel), initrd: given(boot.ramdisk), cmdline: given(boot.args) };
+  if (boot.method === 'kernel') return { os: [os] };
+  return { bootloader: given(boot.bootloader), bootloader_args: given(boot.bootloaderArgs), os: [os] };
 }
 
 function text(value: string): XmlNode[] {

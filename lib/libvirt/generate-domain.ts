@@ -1,17 +1,19 @@
 /** From a reservation and a look at its host to the tree that is defined. */
 import { ProvisiondError } from '../errors';
+import { type BootPlan, FROM_DISK, bootMethod } from '../model/boot';
 import type { DomainXml, DriverContext, HostFactsForDriver, HypervisorDriver } from '../plugins/api';
+import { KERNEL_FOLDERS, planBoot } from './boot-plan';
 import { type DomainDisk, VCL_MEMORY_FLOOR_MIB, generateDefaultDomainXml } from './domain-xml';
 import type { HostedComputer } from './hosted-computer';
 import type { HostLook } from './look';
 import { guestInterfaces } from './networks';
-import { childrenOf, firstOf, parseXml } from './xml';
+import { childrenOf, firstOf, parseXml } from '../xml';
 
 /** The default tree: `generate_domain_xml` before the driver sees it. */
 export function defaultDomainXml(
   computer: HostedComputer,
   look: HostLook,
-  driver: Pick<HypervisorDriver, 'diskDriverName'>,
+  driver: Pick<HypervisorDriver, 'diskDriverName' | 'defaultBoot'>,
   domainType: string,
 ): DomainXml {
   const { names, identity, reservation, settings } = computer;
@@ -31,6 +33,7 @@ export function defaultDomainXml(
     memoryMiB: Math.max(floor, image.minRamMiB, image.os.minRamMiB),
     vcpus: Math.max(1, image.minCpus),
     clockOffset: /windows/i.test(image.os.type) ? 'localtime' : 'utc',
+    boot: bootOf(computer, driver),
     disk: loadDisk(computer, look, driver.diskDriverName, hardware.diskBus),
     interfaces: guestInterfaces(computer, look, hardware.networkModel),
     consoleLog: names.consoleLog,
@@ -58,9 +61,36 @@ export function masterHardware(masterXml: string | null): { diskBus: string; net
 }
 
 /** What the hooks of a driver are given. */
-export function driverContext(computer: HostedComputer, facts: HostFactsForDriver, signal: AbortSignal): DriverContext {
+export function driverContext(
+  computer: HostedComputer,
+  driver: HypervisorDriver,
+  facts: HostFactsForDriver,
+  signal: AbortSignal,
+): DriverContext {
   const { reservation, identity, overlay, images, log } = computer;
-  return { reservation, identity, host: facts, disk: overlay, images, log, signal };
+  const boot = bootOf(computer, driver);
+  return { reservation, identity, host: facts, boot, disk: overlay, images, log, signal };
+}
+
+/**
+ * What was written down for the computer, its image or its VM profile; else the driver's own way.
+ * @throws BOOT_INVALID
+ */
+function bootOf(computer: HostedComputer, driver: Pick<HypervisorDriver, 'defaultBoot'>): BootPlan {
+  const { reservation, profile } = computer;
+  if (reservation.boot === null) return driver.defaultBoot?.(reservation) ?? FROM_DISK;
+  return planBoot(reservation.boot, [profile.datastorePath, ...KERNEL_FOLDERS]);
+}
+
+/** What a hypervisor cannot do is refused when it is asked for. @throws BOOT_UNSUPPORTED, BOOT_INVALID */
+export function checkBoot(computer: HostedComputer, driver: HypervisorDriver): void {
+  const method = bootMethod(bootOf(computer, driver));
+  const methods = driver.bootMethods ?? ['firmware'];
+  if (methods.includes(method)) return;
+  throw new ProvisiondError(
+    'BOOT_UNSUPPORTED',
+    `computer ${computer.names.shortName} is to boot by ${method}; driver '${driver.name}' of host ${computer.host.name} can by ${methods.join(', ')}`,
+  );
 }
 
 /** @throws CONFIG_INVALID */

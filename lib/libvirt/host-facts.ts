@@ -3,7 +3,7 @@ import type { Host } from '../host/host';
 import type { HostFactsForDriver, XmlNode } from '../plugins/api';
 import { bootsGuest, hasKvmDevice } from './kvm-probe';
 import { virshError } from './virsh';
-import { childrenOf, firstOf, parseXml, textOf } from './xml';
+import { childrenOf, firstOf, parseXml, textOf } from '../xml';
 
 const knownFacts = new WeakMap<Host, Promise<HostFactsForDriver>>();
 

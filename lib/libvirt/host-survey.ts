@@ -3,10 +3,10 @@ import { type Host, script } from '../host/host';
 import type { DomainIdentity } from '../model/identity';
 import { readDhcpHosts } from './dhcp-hosts';
 import { readIdentity } from './domain-identity';
-import { diskFiles } from './look';
+import { diskFiles, macsOf } from './look';
 import { drawMark, SECTION, splitSections } from './sections';
 import { complaints, parseNames, virshError } from './virsh';
-import { childrenOf, firstOf, parseXml } from './xml';
+import { firstOf, parseXml } from '../xml';
 
 export interface SurveyedDomain {
   readonly name: string;
@@ -102,7 +102,6 @@ function readDomains(sections: Map<string, string[]>): SurveyedDomain[] {
     const text = lines.join('\n').trim();
     if (uuid === undefined || text === '') return [];
     const { domain } = parseXml(text, `the XML of domain ${uuid}`);
-    const interfaces = childrenOf(firstOf(domain, 'devices'), 'interface');
     return [
       {
         uuid,
@@ -110,7 +109,7 @@ function readDomains(sections: Map<string, string[]>): SurveyedDomain[] {
         state: parseNames(sections.get(`state ${uuid}`) ?? [])[0] ?? 'no state',
         identity: domain ? readIdentity(domain) : null,
         disks: domain ? diskFiles(domain) : [],
-        macs: interfaces.map((nic) => (firstOf(nic, 'mac')?.$?.address ?? '').toLowerCase()),
+        macs: domain ? macsOf(domain) : [],
       },
     ];
   });

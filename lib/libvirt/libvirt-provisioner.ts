@@ -16,7 +16,7 @@ import { isUp, powerStatusOf, requireDomain, resetDomain, startDomain, stopDomai
 import type { DomainSight, GuestDiagnosis, Provisioner, SnapshotInfo } from './provisioner';
 import { createSnapshot, deleteSnapshot, listSnapshots } from './snapshots';
 import { parseDomainTable, virshError } from './virsh';
-import { parseXml } from './xml';
+import { parseXml } from '../xml';
 
 /** Where drivers come from: the plugin registry. */
 export interface DriverChooser {
@@ -110,7 +110,9 @@ export class LibvirtProvisioner implements Provisioner {
   }
 
   async powerOn(): Promise<void> {
-    await startDomain(this.computer, await this.requireActive());
+    const domain = await this.requireActive();
+    await this.load.prepareStart(this.signal);
+    await startDomain(this.computer, domain);
   }
 
   async powerOff(): Promise<void> {
@@ -119,7 +121,9 @@ export class LibvirtProvisioner implements Provisioner {
   }
 
   async powerReset(): Promise<void> {
-    await resetDomain(this.computer, await this.requireActive());
+    const domain = await this.requireActive();
+    await this.load.prepareStart(this.signal);
+    await resetDomain(this.computer, domain);
   }
 
   // ------------------------------------------------------------------------------------------------ removal
@@ -127,9 +131,11 @@ export class LibvirtProvisioner implements Provisioner {
   async unload(): Promise<void> {
     await this.computer.view.fresh();
     // libvirt takes 0.2 s for each; they do not wait for each other.
-    const removal = removeDomains(this.computer, await this.ownSeen(), { leftovers: true });
+    const own = await this.ownSeen();
+    const removal = removeDomains(this.computer, own, { leftovers: true, logs: await this.load.consoleLogs(own) });
     const results = await Promise.allSettled([removal, releaseAddress(this.computer)]);
     for (const result of results) if (result.status === 'rejected') throw result.reason;
+    await this.load.removeDriversDisks();
   }
 
   postMaintenanceAction(): Promise<void> {
@@ -199,7 +205,9 @@ export class LibvirtProvisioner implements Provisioner {
 
   async diagnoseGuest(): Promise<GuestDiagnosis> {
     const domain = await this.activeDomain();
-    return diagnoseGuest(this.computer, domain?.uuid ?? this.computer.names.uuid);
+    const driver = await this.initialise().catch(() => null);
+    const { names } = this.computer;
+    return diagnoseGuest(this.computer, domain?.uuid ?? names.uuid, driver?.consoleLog?.(domain?.name ?? names.domain));
   }
 
   // ------------------------------------------------------------------------------------------------

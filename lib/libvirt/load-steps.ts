@@ -68,7 +68,7 @@ export const loadSteps: readonly Step<LoadContext>[] = [
     name: 'power on the domain',
     story: { after: 'startvm' },
     done: ({ provisioner }) => provisioner.load.isRunning(),
-    run: ({ provisioner }) => provisioner.load.powerOn(),
+    run: ({ provisioner, signal }) => provisioner.load.powerOn(signal),
     undo: ({ provisioner }) => provisioner.load.powerOff(),
   },
 ];

@@ -2,19 +2,20 @@
  * The one script that answers everything a run of steps needs to know of a host. It changes nothing.
  *
  * Positional parameters: `$1` mark `$2` short name `$3` computer id `$4` private network `$5` datastore `$6` image
- * `$7` repository or empty `$8` folder of the disks `$9` folder of the XML files.
+ * `$7` repository or empty `$8` folder of the disks `$9` folder of the XML files `${10}` `${11}` MACs of the computer.
  */
 import { IMAGE_FILES } from '../images/image-sight';
 import { SECTION } from './sections';
 
 /**
  * Domains are asked for in two goes: first all names, in one virsh with the networks; then XML and state of those that
- * may concern the computer: by name, or by our metadata or its disks in libvirt's own files, which finds renamed ones.
+ * may concern the computer: by name, or by our metadata, its disks or its MACs in libvirt's own files, which finds renamed
+ * ones and strangers.
  * `domstate` and `dumpxml` of each in one virsh: libxl has no `domstats`.
  */
 export const LOOK = `
 set -u
-mark=$1 short=$2 computer=$3 network=$4 datastore=$5 image=$6 repository=$7 disks=$8 xmls=$9
+mark=$1 short=$2 computer=$3 network=$4 datastore=$5 image=$6 repository=$7 disks=$8 xmls=$9 private_mac=\${10} public_mac=\${11}
 ${SECTION}
 ${IMAGE_FILES}
 
@@ -37,7 +38,8 @@ candidates=$(
   printf '%s\\n' "$lists" | sed "1,/^@@$mark domains\\$/d" | while read -r uuid name; do
     case $name in "$short" | "$short"[:_]* | "$computer" | "$computer"[:_]*) printf '%s\\n' "$uuid" ;; esac
   done
-  grep -ls -e "computerId=\\"$computer\\"" -e "$disks/\${short}_" /etc/libvirt/*/*.xml | while IFS= read -r file; do
+  grep -ls -e "computerId=\\"$computer\\"" -e "$disks/\${short}_" -e "<mac address='$private_mac'" \\
+    -e "<mac address='$public_mac'" /etc/libvirt/*/*.xml | while IFS= read -r file; do
     sed -n 's|^ *<uuid>\\([0-9a-f-]*\\)</uuid>.*|\\1|p' "$file" | head -n 1
   done
 )

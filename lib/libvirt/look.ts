@@ -15,13 +15,14 @@ import { ownsDomain } from './ownership';
 import type { DomainSight } from './provisioner';
 import { drawMark, splitSections } from './sections';
 import { complaints, parseDomainNames, parseNames, virshError } from './virsh';
-import { childrenOf, firstOf, parseXml } from './xml';
+import { childrenOf, firstOf, parseXml } from '../xml';
 
 /** A domain that may concern the computer. */
 export interface SeenDomain extends DomainSight {
   /** Whether it belongs to the computer. */
   readonly own: boolean;
   readonly disks: readonly string[];
+  readonly macs: readonly string[];
 }
 
 export interface SeenNetwork {
@@ -67,6 +68,8 @@ export async function lookAtHost(
     profile.repositoryPath ?? '',
     profile.vmPath,
     settings.xmlDirectory,
+    computer.privateMac,
+    computer.publicMac,
   );
   const result = await computer.run(argv, { expect: 'any' });
   const doing = `asking libvirt of host ${computer.host.name}`;
@@ -138,8 +141,15 @@ function readDomain(
     hasManagedSave: known.saved.has(uuid),
     identity,
     disks,
+    macs: domain ? macsOf(domain) : [],
     own: ownsDomain(computer.owner, { name, identity, disks }),
   };
+}
+
+/** In small letters, in the order of the interfaces. */
+export function macsOf(domain: XmlNode): string[] {
+  const interfaces = childrenOf(firstOf(domain, 'devices'), 'interface');
+  return interfaces.map((nic) => (firstOf(nic, 'mac')?.$?.address ?? '').toLowerCase());
 }
 
 /** Files of the hard disks of a domain. */

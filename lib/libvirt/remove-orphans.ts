@@ -7,7 +7,7 @@ import type { Finding } from './host-audit';
 import type { HostSurvey, SurveyedEntry, SurveyedPlaces } from './host-survey';
 import { isDiskOf } from './ownership';
 import { virshError } from './virsh';
-import { buildXml } from './xml';
+import { buildXml } from '../xml';
 
 /**
  * `$1` note of the fence `$2` what it must say `$3` UUIDs `$4` network `$5` DHCP entry or empty, then version and path of

@@ -3,6 +3,7 @@
  * Whatever follows is a function of this value; what may change meanwhile (state, end, acknowledgement)
  * is in {@link RequestRow} and is watched.
  */
+import type { BootParameters } from './boot';
 import type { StateName, WorkableState } from './states';
 
 export interface Reservation {
@@ -13,6 +14,8 @@ export interface Reservation {
   /** The VM host of the computer; null when the computer is assigned to none. */
   readonly host: HostFacts | null;
   readonly managementNode: ManagementNodeFacts;
+  /** How its guest is to boot, where anybody said so: of the computer, else of the image, else of the VM profile. */
+  readonly boot: BootParameters | null;
   /** Who asked for it. */
   readonly user: UserFacts;
   /** `reservation.pw`: the one-time password of the user, null until one was made. */

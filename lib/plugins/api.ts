@@ -1,7 +1,7 @@
 /**
  * The contract of plugins: types only, so that a plugin needs nothing of us at run time.
  *
- * A plugin is a file in `drivers/` or `os-modules/` that exports an object literal (`export default` or
+ * A plugin is a file in `drivers/`, `os-modules/` or `predictive/` that exports an object literal (`export default` or
  * `module.exports =`). It is loaded with `require`, checked, and used from the next reservation on.
  *
  * THE LIFE OF A HYPERVISOR DRIVER, in the order of the calls for one reservation:
@@ -11,6 +11,9 @@
  *  3. `extendDomainXml(xml, context)` pure: gets a deep copy of the default tree and returns the tree to be defined.
  *                          May be called any number of times.
  * The core does everything else: removes old domains, writes, defines and starts, waits for the guest, undoes.
+ *  4. `preStart(context)`  before each start of the domain, also the later ones. MUST be safe to repeat.
+ *  5. `removeDisks(context)` when the computer's domains are gone, and when a load is undone: removes what `preDefine`
+ *                          made elsewhere than at `context.disk.path`. MUST do nothing when nothing is there.
  * Order of 2 and 3 as in VCL: `extendDomainXml` first, then `preDefine`.
  *
  * THE LIFE OF AN OS MODULE: `postLoad` after the guest answered; then, each at most once at a time, `reserve`,
@@ -19,11 +22,15 @@
  * and `shutdown` when the machine becomes an image. Every stage
  * is optional and MUST be safe to repeat from its beginning.
  *
+ * THE LIFE OF A PREDICTIVE MODULE: `decide` once a reservation is over and its machine was used. It only asks.
+ *
  * ERRORS: what a hook throws is blamed on the plugin, but errors of the verbs of its context pass as they are. A plugin
  * that knows better whom its error concerns gives it a code of the catalogue in lib/errors.ts:
  * `throw Object.assign(new Error('…'), { code: 'REQUEST_INVALID' })`.
  */
 import type { Host } from '../host/host';
+import type { Forecast, ImageChoice } from '../model/forecast';
+import type { BootMethod, BootPlan } from '../model/boot';
 import type { FixedAddress, Reservation } from '../model/reservation';
 import type { DomainIdentity } from '../model/identity';
 
@@ -79,6 +86,8 @@ export interface DriverContext {
   readonly reservation: Reservation;
   readonly identity: DomainIdentity;
   readonly host: HostFactsForDriver;
+  /** How the guest is to boot, one of the driver's `bootMethods`; the tree says so already in libvirt's words. */
+  readonly boot: BootPlan;
   /** Files of this load. */
   readonly disk: { readonly path: string; readonly format: string };
   readonly images: ImageVerbs;
@@ -108,10 +117,18 @@ export interface HypervisorDriver extends Plugin {
   readonly diskDriverName: string;
   /** Disk formats it can run from, the preferred first. */
   readonly diskFormats: readonly string[];
+  /** Ways of booting that it has; default: `firmware`. What is not here is refused before anything is changed. */
+  readonly bootMethods?: readonly BootMethod[];
+  /** How a guest boots of which nobody said anything. Default: from its first disk, by a BIOS. Pure. */
+  defaultBoot?(reservation: Reservation): BootPlan;
+  /** File on the host with what the guest says, where the hypervisor itself writes it (append-only, by name). Pure. */
+  consoleLog?(domainName: string): string;
   /** Can this driver drive that host? */
   probe(host: HostFactsForDriver): Promise<ProbeVerdict> | ProbeVerdict;
   extendDomainXml?(xml: DomainXml, context: DriverContext): DomainXml;
   preDefine?(context: DriverContext): Promise<void>;
+  preStart?(context: DriverContext): Promise<void>;
+  removeDisks?(context: DriverContext): Promise<void>;
 }
 
 // ---------------------------------------------------------------------------------------------------- OS modules
@@ -173,6 +190,15 @@ export interface GuestStatus {
   readonly bootId?: string;
 }
 
+export interface SiteScript {
+  /** Stage and file, for the log. */
+  readonly name: string;
+  readonly content: string;
+  /** Does things for this user: the machine must be reloaded before another gets it. */
+  readonly taints: boolean;
+  readonly timeoutMs: number;
+}
+
 export interface OsModule extends Plugin {
   /** The log-in for provisiond's key. Default `root`. */
   readonly loginUser?: string;
@@ -206,6 +232,31 @@ export interface OsModule extends Plugin {
    * @param context with the name that the image gets; `currentimage.txt` is to hold it
    */
   preCapture?(context: OsContext & { readonly imageName: string }): Promise<void>;
+  /** Shows a line on the terminals or the desktop of the reservation's user, if he is there. */
+  notifyUser?(context: OsContext & { readonly message: string }): Promise<void>;
+  /**
+   * Runs a script of the site in the guest, as the maker of the guest's OS would: a file with its own interpreter.
+   * @throws when it failed, or took longer than its time
+   */
+  runScript?(context: OsContext & { readonly script: SiteScript }): Promise<void>;
   reboot?(context: OsContext): Promise<void>;
   shutdown?(context: OsContext): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------- predictive modules
+
+export interface PredictiveContext {
+  /** The reservation that is over. */
+  readonly reservation: Reservation;
+  readonly forecast: Forecast;
+  readonly log: PluginLogger;
+  readonly signal: AbortSignal;
+}
+
+export type PredictiveDecision =
+  { readonly action: 'reload'; readonly image: ImageChoice } | { readonly action: 'unload' };
+
+export interface PredictiveModule extends Plugin {
+  /** What the computer is to hold until somebody reserves it. An error is told in the log and means the same image. */
+  decide(context: PredictiveContext): Promise<PredictiveDecision> | PredictiveDecision;
 }

@@ -1,9 +1,9 @@
 /**
  * Every call into a plugin: a time limit, an abort signal, a logger with the plugin's name, and the blame where it
- * belongs. Plugins are handed out guarded (`guardDriver`, `guardOsModule`), so no caller can forget.
+ * belongs. Plugins are handed out guarded (`guardDriver`, `guardOsModule` …), so no caller can forget.
  */
 import { CATALOGUE, type ErrorCode, ProvisiondError } from '../errors';
-import type { HypervisorDriver, OsModule, PluginLogger } from './api';
+import type { HypervisorDriver, OsModule, PluginLogger, PredictiveDecision, PredictiveModule } from './api';
 import { SYNC_LIMIT_MS, SyncLimitError, confine } from './confinement';
 import type { LoadedPlugin } from './loader';
 import { type PluginKind, hookNames } from './plugin-shape';
@@ -147,13 +147,27 @@ export function guardDriver(loaded: LoadedPlugin<'driver'>, limits: HookLimits):
         return extended;
       });
   }
-  if (plugin.preDefine) {
-    guarded.preDefine = (context) =>
-      callHook(loaded, 'preDefine', limits, context.signal, (signal) =>
-        plugin.preDefine!(confineContext(loaded, context, signal)),
+  if (plugin.defaultBoot) {
+    guarded.defaultBoot = (reservation) =>
+      callSyncHook(loaded, 'defaultBoot', limits, () => plugin.defaultBoot!(reservation));
+  }
+  if (plugin.consoleLog) {
+    guarded.consoleLog = (name) =>
+      callSyncHook(loaded, 'consoleLog', limits, () => checkPath(plugin.consoleLog!(name)));
+  }
+  for (const hook of ['preDefine', 'preStart', 'removeDisks'] as const) {
+    if (!plugin[hook]) continue;
+    guarded[hook] = (context) =>
+      callHook(loaded, hook, limits, context.signal, (signal) =>
+        plugin[hook]!(confineContext(loaded, context, signal)),
       );
   }
   return guarded;
+}
+
+function checkPath(file: unknown): string {
+  if (typeof file === 'string' && file.startsWith('/')) return file;
+  throw new Error('must return an absolute path');
 }
 
 /** The OS module with every stage guarded. */
@@ -169,6 +183,28 @@ export function guardOsModule(loaded: LoadedPlugin<'os-module'>, limits: HookLim
       );
   }
   return guarded as unknown as OsModule;
+}
+
+/** The predictive module with its hook guarded and its answer checked. */
+export function guardPredictiveModule(loaded: LoadedPlugin<'predictive-module'>, limits: HookLimits): PredictiveModule {
+  const { plugin } = loaded;
+  const asking = { ...limits, hookTimeoutMs: Math.min(limits.hookTimeoutMs, PROBE_LIMIT_MS) };
+  return {
+    ...data(plugin),
+    decide: (context) =>
+      callHook(loaded, 'decide', asking, context.signal, async (signal) =>
+        checkDecision(await plugin.decide(confineContext(loaded, context, signal))),
+      ),
+  };
+}
+
+function checkDecision(decision: PredictiveDecision): PredictiveDecision {
+  if (decision?.action === 'unload') return { action: 'unload' };
+  const { id, revisionId } = (decision?.action === 'reload' && decision.image) || { id: NaN, revisionId: NaN };
+  if (Number.isSafeInteger(id) && Number.isSafeInteger(revisionId)) {
+    return { action: 'reload', image: { id, revisionId } };
+  }
+  throw new Error("must return { action: 'unload' } or { action: 'reload', image: { id, revisionId } }");
 }
 
 interface HookContext {

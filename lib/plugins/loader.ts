@@ -12,7 +12,7 @@ import vm from 'node:vm';
 import { describeError } from '../errors';
 import type { Log } from '../log';
 import { SYNC_LIMIT_MS, confine } from './confinement';
-import { type Trust, type TrustedFile, judgeFile, programTrust, strictTrust } from './file-trust';
+import { type Trust, type TrustedFile, judgeFile, programTrust, strictTrust, trustOfOwner } from './file-trust';
 import { type PluginKind, type PluginOf, judgeShape } from './plugin-shape';
 
 /** One file of a plugin folder and what became of it. */
@@ -41,7 +41,12 @@ export interface PluginFolder {
   readonly configured: boolean;
 }
 
-export const FOLDER_NAMES: Readonly<Record<PluginKind, string>> = { driver: 'drivers', 'os-module': 'os-modules' };
+/** In the program, and in each folder of `pluginDirs`. */
+export const FOLDER_NAMES: Readonly<Record<PluginKind, { readonly builtIn: string; readonly configured: string }>> = {
+  driver: { builtIn: 'drivers', configured: 'drivers' },
+  'os-module': { builtIn: 'os-modules', configured: 'os-modules' },
+  'predictive-module': { builtIn: path.join('lib', 'predictive'), configured: 'predictive' },
+};
 
 /** Running from TypeScript source: only then is there a loader for `.ts`. */
 const FROM_SOURCE = __filename.endsWith('.ts');
@@ -54,10 +59,10 @@ function programRoots(): string[] {
 
 /** The built-in folders first, then those of the configuration in its order. */
 export function pluginFolders(kind: PluginKind, pluginDirs: readonly string[]): PluginFolder[] {
-  const name = FOLDER_NAMES[kind];
+  const { builtIn, configured } = FOLDER_NAMES[kind];
   return [
-    ...programRoots().map((root) => ({ path: path.join(root, name), trust: programTrust(root), configured: false })),
-    ...pluginDirs.map((dir) => ({ path: path.join(dir, name), trust: strictTrust(), configured: true })),
+    ...programRoots().map((root) => ({ path: path.join(root, builtIn), trust: programTrust(root), configured: false })),
+    ...pluginDirs.map((dir) => ({ path: path.join(dir, configured), trust: strictTrust(), configured: true })),
   ];
 }
 
@@ -87,6 +92,17 @@ export class PluginLoader<K extends PluginKind> {
     }
     this.forgetGone(new Set(verdicts.map(({ file }) => file)));
     return { plugins: [...plugins.values()], verdicts };
+  }
+
+  /**
+   * Judges one file as if it lay in a folder of `pluginDirs`.
+   * @param trust who may own and write it; null: whoever does, to learn what else there is to say
+   */
+  examine(file: string, trust: Trust | null): { verdict: Verdict; loaded: LoadedPlugin<K> | null } {
+    const folder = { path: path.dirname(file), trust: trust ?? trustOfOwner(file), configured: true };
+    const plugins = new Map<string, LoadedPlugin<K>>();
+    const verdict = this.judge(folder, path.basename(file), plugins);
+    return { verdict, loaded: [...plugins.values()][0] ?? null };
   }
 
   private files(): { folder: PluginFolder; name: string }[] {

@@ -10,7 +10,7 @@ export interface PluginInUse<P> {
 
 /** A file that would have been it, by its name or its file name, but was rejected, is the better explanation. */
 export function missingPlugin(
-  code: 'OS_MODULE_NOT_FOUND' | 'DRIVER_NOT_FOUND',
+  code: 'OS_MODULE_NOT_FOUND' | 'DRIVER_NOT_FOUND' | 'PREDICTIVE_MODULE_NOT_FOUND',
   what: string,
   name: string,
   known: { readonly inUse: readonly PluginInUse<{ name: string }>[]; readonly verdicts: readonly Verdict[] },

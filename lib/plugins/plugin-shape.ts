@@ -1,16 +1,26 @@
 /** What a plugin must look like: the checks after its file was loaded, in the order in which they are reported. */
-import { API_VERSION, type HypervisorDriver, type OsModule } from './api';
+import type { BootMethod } from '../model/boot';
+import { API_VERSION, type HypervisorDriver, type OsModule, type PredictiveModule } from './api';
 
-export type PluginKind = 'driver' | 'os-module';
-export type PluginOf<K extends PluginKind> = K extends 'driver' ? HypervisorDriver : OsModule;
+interface Plugins {
+  driver: HypervisorDriver;
+  'os-module': OsModule;
+  'predictive-module': PredictiveModule;
+}
+export type PluginKind = keyof Plugins;
+export type PluginOf<K extends PluginKind> = Plugins[K];
 
 const NAME = /^[a-z][a-z0-9-]{0,31}$/;
+const BOOT_METHODS: readonly string[] = ['firmware', 'uefi', 'kernel', 'bootloader'] satisfies BootMethod[];
 const FORMAT = /^[a-z][a-z0-9]{0,15}$/;
 
 const HOOKS: Readonly<
   Record<PluginKind, { readonly required: readonly string[]; readonly optional: readonly string[] }>
 > = {
-  driver: { required: ['probe'], optional: ['extendDomainXml', 'preDefine'] },
+  driver: {
+    required: ['probe'],
+    optional: ['extendDomainXml', 'preDefine', 'preStart', 'removeDisks', 'defaultBoot', 'consoleLog'],
+  },
   'os-module': {
     required: [],
     optional: [
@@ -25,16 +35,20 @@ const HOOKS: Readonly<
       'postInitialConnection',
       'sanitize',
       'postReservation',
+      'notifyUser',
+      'runScript',
       'reboot',
       'preCapture',
       'shutdown',
     ],
   },
+  'predictive-module': { required: ['decide'], optional: [] },
 };
 
 const DATA: Readonly<Record<PluginKind, readonly string[]>> = {
-  driver: ['apiVersion', 'name', 'description', 'domainType', 'diskDriverName', 'diskFormats'],
+  driver: ['apiVersion', 'name', 'description', 'domainType', 'diskDriverName', 'diskFormats', 'bootMethods'],
   'os-module': ['apiVersion', 'name', 'description', 'loginUser'],
+  'predictive-module': ['apiVersion', 'name', 'description'],
 };
 
 /**
@@ -66,6 +80,7 @@ function judgeName({ name, description }: Record<string, unknown>): string | nul
 }
 
 function judgeData(kind: PluginKind, plugin: Record<string, unknown>): string | null {
+  if (kind === 'predictive-module') return null;
   if (kind === 'os-module') {
     const { loginUser } = plugin;
     const fine = loginUser === undefined || (typeof loginUser === 'string' && loginUser !== '');
@@ -82,7 +97,10 @@ function judgeData(kind: PluginKind, plugin: Record<string, unknown>): string | 
   if (formats.length === 0 || !formats.every((format) => typeof format === 'string' && FORMAT.test(format))) {
     return `diskFormats is ${describe(diskFormats)}, must be a list such as ['qcow2']`;
   }
-  return null;
+  const { bootMethods } = plugin;
+  if (bootMethods === undefined) return null;
+  const known = Array.isArray(bootMethods) && bootMethods.every((method) => BOOT_METHODS.includes(method as string));
+  return known ? null : `bootMethods is ${describe(bootMethods)}, must be a list of ${BOOT_METHODS.join(', ')}`;
 }
 
 function judgeHooks(kind: PluginKind, plugin: Record<string, unknown>): string | null {

@@ -6,18 +6,19 @@
 import type { Config } from '../config/config';
 import { ProvisiondError } from '../errors';
 import type { Log } from '../log';
-import type { HostFactsForDriver, HypervisorDriver, OsModule } from './api';
-import { guardDriver, guardOsModule } from './call-hook';
+import type { HostFactsForDriver, HypervisorDriver, OsModule, PredictiveModule } from './api';
+import { guardDriver, guardOsModule, guardPredictiveModule } from './call-hook';
 import { ProbeMemory, chooseDriver } from './driver-choice';
 import { type PluginInUse, missingPlugin } from './plugin-in-use';
 import { type LoadedPlugin, type PluginFolder, PluginLoader, type Verdict, pluginFolders } from './loader';
 import type { PluginKind } from './plugin-shape';
 
-export type RegistryConfig = Pick<Config, 'pluginDirs' | 'osModules' | 'hookTimeoutMs'>;
+export type RegistryConfig = Pick<Config, 'pluginDirs' | 'osModules' | 'predictiveModules' | 'hookTimeoutMs'>;
 
 export class PluginRegistry {
   private readonly driverFiles: Kind<'driver', HypervisorDriver>;
   private readonly osModuleFiles: Kind<'os-module', OsModule>;
+  private readonly predictiveFiles: Kind<'predictive-module', PredictiveModule>;
   private readonly probes = new ProbeMemory();
 
   /** @param folders in place of the built-in and configured ones, for tests */
@@ -30,6 +31,7 @@ export class PluginRegistry {
       new PluginLoader(kind, folders[kind] ?? pluginFolders(kind, config.pluginDirs), log);
     this.driverFiles = new Kind(of('driver'), (loaded) => guardDriver(loaded, config));
     this.osModuleFiles = new Kind(of('os-module'), (loaded) => guardOsModule(loaded, config));
+    this.predictiveFiles = new Kind(of('predictive-module'), (loaded) => guardPredictiveModule(loaded, config));
     this.refresh();
   }
 
@@ -37,6 +39,7 @@ export class PluginRegistry {
   refresh(): void {
     this.driverFiles.refresh();
     this.osModuleFiles.refresh();
+    this.predictiveFiles.refresh();
   }
 
   /** As of the last look. */
@@ -51,7 +54,7 @@ export class PluginRegistry {
 
   /** Every file of every folder, accepted or not, and why not. */
   verdicts(): readonly Verdict[] {
-    return [...this.driverFiles.verdicts, ...this.osModuleFiles.verdicts];
+    return [this.driverFiles, this.osModuleFiles, this.predictiveFiles].flatMap(({ verdicts }) => verdicts);
   }
 
   /**
@@ -79,16 +82,34 @@ export class PluginRegistry {
    * @throws OS_MODULE_NOT_FOUND, PLUGIN_REJECTED (its file is not used)
    */
   osModule(perlPackage: string): OsModule {
-    this.osModuleFiles.refresh();
-    const name = mappedName(this.config.osModules, perlPackage);
-    if (name === undefined) {
-      const mapped = Object.keys(this.config.osModules).join(', ') || 'none';
-      throw new ProvisiondError('OS_MODULE_NOT_FOUND', `no OS module for ${perlPackage}; packages mapped: ${mapped}`);
-    }
-    const found = this.osModuleFiles.inUse.find(({ plugin }) => plugin.name === name);
-    if (found) return found.plugin;
-    throw missingPlugin('OS_MODULE_NOT_FOUND', `OS module '${name}' for ${perlPackage}`, name, this.osModuleFiles);
+    const { osModules } = this.config;
+    return moduleFor(perlPackage, osModules, this.osModuleFiles, 'OS module', 'OS_MODULE_NOT_FOUND');
   }
+
+  /** The predictive module of a computer, by `predictiveModules`. @throws PREDICTIVE_MODULE_NOT_FOUND, PLUGIN_REJECTED */
+  predictiveModule(perlPackage: string): PredictiveModule {
+    const { predictiveModules } = this.config;
+    const code = 'PREDICTIVE_MODULE_NOT_FOUND';
+    return moduleFor(perlPackage, predictiveModules, this.predictiveFiles, 'predictive module', code);
+  }
+}
+
+function moduleFor<K extends PluginKind, P extends { readonly name: string }>(
+  perlPackage: string,
+  map: Readonly<Record<string, string>>,
+  files: Kind<K, P>,
+  what: string,
+  code: 'OS_MODULE_NOT_FOUND' | 'PREDICTIVE_MODULE_NOT_FOUND',
+): P {
+  files.refresh();
+  const name = mappedName(map, perlPackage);
+  if (name === undefined) {
+    const mapped = Object.keys(map).join(', ') || 'none';
+    throw new ProvisiondError(code, `no ${what} for ${perlPackage}; packages mapped: ${mapped}`);
+  }
+  const found = files.inUse.find(({ plugin }) => plugin.name === name);
+  if (found) return found.plugin;
+  throw missingPlugin(code, `${what} '${name}' for ${perlPackage}`, name, files);
 }
 
 /** Files of one kind and the guarded plugins made of them. */

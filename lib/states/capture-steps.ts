@@ -19,7 +19,10 @@ export function captureSteps(then: CapturedImage['then']): JobStep[] {
       name: 'find the machine to capture',
       story: { before: 'info' },
       run: findMachine,
-      undo: unlessRecorded(giveMachineBack),
+      undo: unlessRecorded(async (job) => {
+        await giveMachineBack(job);
+        await tellOfFailure(job, then);
+      }),
     },
     { name: 'check that the image can be made', done: isCopied, run: checkPlaces },
     { name: 'wait for a place on the host', done: isRecorded, run: (job) => job.takeLoadSlot() },
@@ -49,6 +52,9 @@ export function captureSteps(then: CapturedImage['then']): JobStep[] {
     { name: 'record the image', done: isRecorded, run: (job) => recordImage(job, then) },
   ];
 }
+
+/** VCL's words for its messages. */
+const CAPTURE_TYPES = { reload: 'Capture', keep: 'Checkpoint' } as const;
 
 const capture = (job: Job) => job.provisioner.capture;
 
@@ -103,8 +109,22 @@ async function findMachine(job: Job): Promise<void> {
   }
 }
 
+async function tellOfFailure({ messages }: Job, then: CapturedImage['then']): Promise<void> {
+  await messages.tellUser('image_creation_delayed');
+  const substitutions = { image_capture_type: CAPTURE_TYPES[then] };
+  await messages.tellAdmins('image_creation_failed', { substitutions });
+}
+
+async function tellOfSuccess({ messages, scripts }: Job, then: CapturedImage['then']): Promise<void> {
+  await scripts.run('post_capture');
+  await messages.tellUser(then === 'keep' ? 'image_checkpoint_success' : 'image_creation_success');
+  const substitutions = { image_capture_type: CAPTURE_TYPES[then] };
+  await messages.tellAdmins('image_creation_complete', { substitutions });
+}
+
 async function checkPlaces(job: Job): Promise<void> {
   await capture(job).image.checkPlaces();
+  await job.messages.tellAdmins('image_creation_started');
   const holder = await job.store.imageNamed(capture(job).imageName, job.reservation);
   if (holder === null) return;
   throw new ProvisiondError('CONFLICT', `image '${holder}' is named ${capture(job).imageName} already`, {
@@ -134,6 +154,8 @@ export async function giveMachineBack(job: Job): Promise<void> {
 
 async function prepareGuest(job: Job): Promise<void> {
   await job.guest.postReservation();
+  await job.scripts.run('post_reservation');
+  await job.scripts.run('pre_capture');
   await job.guest.preCapture(capture(job).imageName);
 }
 
@@ -155,4 +177,5 @@ async function recordImage(job: Job, then: CapturedImage['then']): Promise<void>
   const base = await image.register();
   const sizeMiB = Math.ceil(base.sizeBytes / 2 ** 20);
   await store.recordCapture(claim, reservation, { name: imageName, sizeMiB, format: base.format, then });
+  await tellOfSuccess(job, then);
 }

@@ -1,4 +1,5 @@
 /** A job's way into its guest: the connection, and the OS module's stages on it. */
+import { privateKeyFiles } from '../config/credentials';
 import type { Config } from '../config/config';
 import { ProvisiondError } from '../errors';
 import { asGuest } from '../host/guest';
@@ -6,15 +7,20 @@ import { pause } from '../host/deadline';
 import type { GuestConnector, GuestSession, GuestTarget } from '../host/guest-session';
 import type { Log } from '../log';
 import type { FixedAddress, Reservation } from '../model/reservation';
-import type { ClusterMember, GuestAccount, GuestStatus, OsContext, OsModule } from '../plugins/api';
+import type { ClusterMember, GuestAccount, GuestStatus, OsContext, OsModule, SiteScript } from '../plugins/api';
 
 /** How long a guest that is said to run gets for its first answer outside of a load. */
 const ANSWER_TIMEOUT_MS = 5000;
+/** One that has answered after this job's load is there, and only slow; the user's may have been shut down by him. */
+const SLOW_ANSWER_TIMEOUT_MS = 60_000;
 const LOOK_FOR_BOOT_MS = 500;
 
 type Stage = Exclude<keyof OsModule, 'apiVersion' | 'name' | 'description' | 'loginUser'>;
 
 export class GuestAccess {
+  /** After the load of this job. */
+  private hasAnswered = false;
+
   constructor(
     private readonly reservation: Reservation,
     private readonly osModule: () => OsModule,
@@ -26,11 +32,17 @@ export class GuestAccess {
     private hostKey: string | null = reservation.computer.guestKey,
   ) {}
 
+  /** The key of the guest, or of the one before it, is written down. */
+  get isKnown(): boolean {
+    return this.hostKey !== null;
+  }
+
   /** @returns the host key that the guest showed */
   async waitUntilAnswering(timeoutMs: number, signal: AbortSignal): Promise<string> {
     this.hostKey = null;
     const session = await this.connector.waitFor(this.target(), { timeoutMs, signal });
     this.hostKey = session.hostKey;
+    this.hasAnswered = true;
     return session.hostKey;
   }
 
@@ -124,6 +136,15 @@ export class GuestAccess {
     await this.call('sanitize', undefined, { accounts });
   }
 
+  /** Shows a line to the user who works in the guest. */
+  async notifyUser(message: string): Promise<void> {
+    await this.call('notifyUser', undefined, { message });
+  }
+
+  async runScript(script: SiteScript): Promise<void> {
+    await this.call('runScript', undefined, { script });
+  }
+
   async postReservation(): Promise<void> {
     await this.call('postReservation');
   }
@@ -135,7 +156,9 @@ export class GuestAccess {
   }
 
   private connect(): Promise<GuestSession> {
-    return this.connector.waitFor(this.target(), { timeoutMs: ANSWER_TIMEOUT_MS, signal: this.signal });
+    const slowMs = Math.min(SLOW_ANSWER_TIMEOUT_MS, this.config.guestBootTimeoutMs);
+    const timeoutMs = this.hasAnswered ? Math.max(ANSWER_TIMEOUT_MS, slowMs) : ANSWER_TIMEOUT_MS;
+    return this.connector.waitFor(this.target(), { timeoutMs, signal: this.signal });
   }
 
   /** Calls one stage; a stage that the module does not have is nothing to do. */
@@ -162,7 +185,7 @@ export class GuestAccess {
       address: computer.privateIp,
       port: 22,
       user: this.osModule().loginUser ?? 'root',
-      keyFiles: managementNode.keyFiles.length > 0 ? managementNode.keyFiles : this.config.sshKeyFiles,
+      keyFiles: privateKeyFiles(managementNode.keyFiles, this.config.sshKeyFiles),
       hostKey: this.hostKey,
     };
   }

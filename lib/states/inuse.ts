@@ -1,6 +1,7 @@
-import { ProvisiondError } from '../errors';
 import { END_LOOKAHEAD_SECONDS } from '../model/timings';
 import type { Transition } from '../store/store';
+import { captureAtEnd } from './capture-at-end';
+import { tellEnd, tellFutureEnd } from './end-notices';
 import type { Job, StateHandler } from './job';
 import { ignoredAddresses, userIsChecked } from './reserved';
 
@@ -14,6 +15,7 @@ export const inuseState: StateHandler = {
   kind: 'attend',
   steps: [
     { name: 'watch the end of the reservation', done: endIsFar, run: watchTheEnd },
+    { name: 'tell the user of the end to come', run: tellFutureEnd },
     { name: 'look for the user', done: nobodyIsChecked, run: lookForUser },
   ],
   onSuccess: () => ({ request: 'inuse', computer: 'inuse' }),
@@ -30,6 +32,7 @@ async function watchTheEnd(job: Job): Promise<Transition> {
     if (await extendedBefore(job, notice)) return { request: 'inuse', computer: 'inuse' };
     const left = job.watch.row.secondsToEnd;
     job.narrator.note(null, left > 0 ? `${Math.round(left / 60)} minutes to the end` : 'the end is reached');
+    await tellEnd(job, left);
   }
   return endReservation(job);
 }
@@ -47,13 +50,10 @@ async function extendedBefore(job: Job, seconds: number): Promise<boolean> {
   }
 }
 
-function endReservation(job: Job): Transition {
-  if (!job.reservation.request.forImaging) return { request: 'timeout', computer: 'timeout', ending: 'EOR' };
-  // VCL captures an imaging reservation at its end, through the front end. Until that is there nothing may be lost:
-  // the machine is put aside for an admin, as VCL does when the capture cannot be asked for.
-  const error = new ProvisiondError('NOT_YET', 'an imaging reservation ended; its capture is not done by this version');
-  job.log.error('the machine is kept in maintenance', { error });
-  return { request: 'maintenance', computer: 'maintenance' };
+async function endReservation(job: Job): Promise<Transition> {
+  const { request, reservationCount } = job.reservation;
+  if (request.forImaging && reservationCount === 1) return captureAtEnd(job);
+  return { request: 'timeout', computer: 'timeout', ending: 'EOR' };
 }
 
 function nobodyIsChecked(job: Job): boolean {
@@ -81,5 +81,6 @@ async function lookForUser(job: Job): Promise<Transition | void> {
     job.narrator.note('connected', 'the user is back');
     return;
   }
+  await job.messages.tellUser('timeout_inactivity');
   return { request: 'timeout', ending: 'timeout' };
 }

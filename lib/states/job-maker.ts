@@ -1,16 +1,20 @@
 /** Makes the job of a claimed request: its ways to host and guest, from the adapters that the daemon was built with. */
 import type { Config } from '../config/config';
 import { ProvisiondError } from '../errors';
+import { queuedCalls } from '../front-end-rpc/queued-calls';
 import type { GuestConnector } from '../host/guest-session';
 import type { Host } from '../host/host';
 import type { HostPool } from '../host/host-pool';
 import type { Slots } from '../host/slots';
 import { LibvirtProvisioner } from '../libvirt/libvirt-provisioner';
+import { Messenger } from '../messages/messenger';
 import type { Reservation } from '../model/reservation';
 import type { PluginRegistry } from '../plugins/registry';
 import type { Store } from '../store/store';
+import type { Queues } from '../work/queues';
 import type { JobMaker } from '../work/worker';
 import { GuestAccess } from './guest-access';
+import { siteScripts } from './site-scripts';
 
 /** The adapters of a daemon, as far as jobs use them. */
 export interface JobMakerParts {
@@ -22,11 +26,16 @@ export interface JobMakerParts {
   readonly addSecret: (value: string) => void;
   /** Places for loads on all hosts together. */
   readonly slots: Slots;
+  /** This machine, for the site's scripts. */
+  readonly node: Host;
+  /** What is delivered later. */
+  readonly queues: Pick<Queues, 'mailIsOn' | 'lookAtMessages' | 'lookAtCalls'>;
 }
 
 export function jobMaker(adapters: JobMakerParts): JobMaker {
-  const { config, store, hosts, connector, registry, addSecret, slots } = adapters;
+  const { store, hosts, connector, addSecret, slots, node, queues } = adapters;
   return (parts) => {
+    const { config, registry } = adapters;
     const { claim, reservation, watch, log, onEnd } = parts;
     const { signal } = watch;
     // Made when first asked for, so that rows which cannot be used fail the step that needs them.
@@ -47,6 +56,8 @@ export function jobMaker(adapters: JobMakerParts): JobMaker {
     );
     // What a reservation began with stays, even when the file is changed meanwhile.
     const osModule = once(() => registry.osModule(reservation.image.os.modulePackage));
+    const predictiveModule = once(() => registry.predictiveModule(reservation.computer.predictivePackage));
+    const guest = new GuestAccess(reservation, osModule, connector, config, log, signal);
     return {
       ...parts,
       signal,
@@ -55,7 +66,15 @@ export function jobMaker(adapters: JobMakerParts): JobMaker {
       get provisioner() {
         return provisioner();
       },
-      guest: new GuestAccess(reservation, osModule, connector, config, log, signal),
+      guest,
+      messages: new Messenger({
+        ...{ store, claim, reservation, log, mailIsOn: queues.mailIsOn },
+        writeToConsole: (line) => guest.notifyUser(line),
+        onQueued: () => void queues.lookAtMessages(),
+      }),
+      scripts: siteScripts({ settings: config.scripts, node, reservation, guest, log, signal }),
+      frontEndCalls: queuedCalls(store, claim, () => void queues.lookAtCalls()),
+      predictiveModule,
       addSecret,
       findings: {},
       // A place is taken once a job, however often its steps are run again.

@@ -1,16 +1,21 @@
 /** What a state's steps work with: one claimed request, its frozen reservation, and the ports. */
 import type { Config } from '../config/config';
+import type { FrontEndCalls } from '../front-end-rpc/queued-calls';
 import type { LoadContext } from '../libvirt/load-steps';
+import type { Messages } from '../messages/messenger';
+import type { ImageChoice } from '../model/forecast';
 import type { NodeStatus } from '../model/power';
 import type { Reservation } from '../model/reservation';
 import type { WorkableState } from '../model/states';
 import type { Timings, Variables } from '../model/timings';
+import type { PredictiveModule } from '../plugins/api';
 import type { Step } from '../steps/step';
 import type { Claim, Store, Transition } from '../store/store';
 import type { Narrator } from '../work/narrator';
 import type { RequestWatch } from '../work/request-watch';
 import type { Siblings } from '../work/siblings';
 import type { GuestAccess } from './guest-access';
+import type { SiteScripts } from './site-scripts';
 
 export interface Job extends LoadContext {
   readonly claim: Claim;
@@ -21,6 +26,13 @@ export interface Job extends LoadContext {
   readonly variables: Variables;
   readonly store: Store;
   readonly guest: GuestAccess;
+  /** @throws PREDICTIVE_MODULE_NOT_FOUND, PLUGIN_REJECTED */
+  predictiveModule(): PredictiveModule;
+  /** To users and admins; written down at once, sent later. */
+  readonly messages: Messages;
+  readonly frontEndCalls: FrontEndCalls;
+  /** The site's own scripts. */
+  readonly scripts: SiteScripts;
   readonly watch: RequestWatch;
   readonly narrator: Narrator;
   /** The other reservations of the request. */
@@ -42,6 +54,8 @@ export interface Findings {
   reclaim?: 'keep' | 'sanitize' | 'reload' | 'unload';
   /** The computer's domain ran when its fate was decided. */
   guestRuns?: boolean;
+  /** What a reload is to bring. */
+  nextImage?: ImageChoice;
 }
 
 export type JobStep = Step<Job, Transition>;

@@ -49,7 +49,7 @@ export function loadImage({ forced, inMaintenance }: LoadWish): JobStep[] {
       name: 'set up the guest',
       story: { after: 'loadimagecomplete' },
       done: (job) => job.findings.nodeStatus === 'READY',
-      run: (job) => job.guest.postLoad(),
+      run: setUpGuest,
       // From here on it may be a machine that an earlier load made, which the steps above do not take back.
       undo: releaseComputer,
     },
@@ -90,13 +90,21 @@ async function checkComputer(job: Job, forced: boolean): Promise<void> {
 async function setReloading(job: Job): Promise<void> {
   const { claim, reservation, store } = job;
   await store.setComputerState(claim, reservation.computer.id, 'reloading');
+  await job.scripts.run('pre_reload');
   await forgetGuest(job);
 }
 
 /** The next machine behind the address has another key. */
 async function forgetGuest(job: Job): Promise<void> {
   await job.guest.forget();
-  await job.store.setGuestKey(job.claim, job.reservation.computer.id, null);
+  const { claim, guest, reservation, store } = job;
+  if (!guest.isKnown) return;
+  await store.setGuestKey(claim, reservation.computer.id, null);
+}
+
+async function setUpGuest(job: Job): Promise<void> {
+  await job.guest.postLoad();
+  await job.scripts.run('post_load');
 }
 
 async function findImage(job: Job): Promise<void> {

@@ -57,6 +57,8 @@ export function failureTransition({ state, error, leftovers, secondsToEnd }: Fai
       // Nobody waits for it. VCL: complete where the computer was not to be had.
       return isOthers ? { request: 'complete' } : { request: 'failed', computer };
     case 'reinstall':
+      // vcld leaves the log open: the user's time would count for ever.
+      return { request: 'failed', computer, ending: 'failed' };
     case 'makeproduction':
     case 'tomaintenance':
       return { request: 'failed', computer };

@@ -5,6 +5,7 @@ import type { WorkableState } from '../model/states';
 import type { Transition } from '../store/store';
 import { ownerAccount } from './accounts';
 import type { Findings, Job, JobStep, StateHandler } from './job';
+import { predict } from './predict';
 import { releaseComputer } from './release-computer';
 
 /** VCL's `noimage`. */
@@ -66,10 +67,16 @@ async function fateOf(job: Job): Promise<Fate> {
   return guest.tainted ? afterUse(job) : 'sanitize';
 }
 
-/** VCL's predictive modules: Level_2 powers off and unloads, the others load again. */
-function afterUse(job: Job): Fate {
-  if (nextImage(job).id === NO_IMAGE_ID) return 'unload';
-  return job.reservation.computer.predictivePackage.endsWith('::Level_2') ? 'unload' : 'reload';
+async function afterUse(job: Job): Promise<Fate> {
+  const decision = await predict(job);
+  if (decision.action === 'unload') return 'unload';
+  const { image, computer } = job.reservation;
+  // The target of a capture that came to nothing never was: the computer gets what it had.
+  const isMissing = image.deleted && decision.image.revisionId === image.revisionId;
+  if (isMissing && computer.currentImageId === NO_IMAGE_ID) return 'unload';
+  const had = { id: computer.currentImageId, revisionId: computer.currentRevisionId };
+  job.findings.nextImage = isMissing ? { ...decision.image, ...had } : decision.image;
+  return 'reload';
 }
 
 async function sanitize(job: Job): Promise<void> {
@@ -78,8 +85,12 @@ async function sanitize(job: Job): Promise<void> {
   } catch (error) {
     if (job.signal.aborted) throw error;
     job.log.warn('the guest could not be cleaned; it is loaded anew or unloaded instead', { error });
-    job.findings.reclaim = afterUse(job);
+    job.findings.reclaim = await afterUse(job);
+    return;
   }
+  // The end may have come between the last stage in the guest and the record of it.
+  const { image, computer } = job.reservation;
+  await job.store.setCurrentImage(job.claim, computer.id, { id: image.id, revisionId: image.revisionId });
 }
 
 /** Scripts of the site may want to run in the guest; one that does not run is not waited for. */
@@ -89,18 +100,16 @@ async function sayGoodbye(job: Job): Promise<void> {
       if (job.signal.aborted) throw error;
       job.log.info('no last stage in the guest', { error });
     });
+    await job.scripts.run('post_reservation');
   }
   await job.guest.forget();
 }
 
-/** The reservation's; of a capture that came to nothing, whose image never was, the one that the computer had. */
-function nextImage({ reservation: { image, computer } }: Job): { id: number; revisionId: number } {
-  if (image.deleted) return { id: computer.currentImageId, revisionId: computer.currentRevisionId };
-  return { id: image.id, revisionId: image.revisionId };
-}
-
 async function orderReload(job: Job): Promise<void> {
-  await job.store.insertReload(job.claim, job.reservation, nextImage(job));
+  const { claim, reservation, store } = job;
+  const { id, revisionId } = job.findings.nextImage ?? reservation.image;
+  await store.insertReload(claim, reservation, { id, revisionId });
+  await store.fulfilNextImage(claim, reservation.computer.id, id);
 }
 
 function afterReclaim(job: Job): Transition {

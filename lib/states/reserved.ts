@@ -18,13 +18,14 @@ export const reservedState: StateHandler = {
   kind: 'attend',
   steps: [
     { name: 'tell the front end', story: { after: 'reserved' }, run: announce, undo: releaseComputer },
+    { name: 'tell the user', run: tellUser },
     { name: 'wait for the user to acknowledge', done: isAcknowledged, run: waitForAcknowledgement },
     { name: 'start the clock for the first connection', run: startConnectClock },
     { name: 'grant access', run: (job) => job.guest.grantAccess(allowedFrom(job)) },
     { name: 'tell the guest its cluster', done: (job) => job.siblings.alone, run: updateCluster },
     { name: 'post-reserve', story: { after: 'postreserve' }, run: postReserve },
     { name: 'wait for the user to connect', run: waitForConnection },
-    { name: 'note that a user is on it', run: (job) => job.guest.postInitialConnection(allowedFrom(job)) },
+    { name: 'note that a user is on it', run: noteUser },
     { name: 'wait for the whole cluster', run: (job) => job.siblings.meet('postreserve', SHORT_PATIENCE) },
   ],
   onSuccess: () => ({ request: 'inuse', computer: 'inuse' }),
@@ -34,6 +35,10 @@ async function announce(job: Job): Promise<void> {
   const { claim, reservation, store } = job;
   await store.setLoaded(claim, reservation);
   await store.setComputerState(claim, reservation.computer.id, 'reserved');
+}
+
+async function tellUser(job: Job): Promise<void> {
+  await job.messages.tellUser(job.claim.lastState === 'reinstall' ? 'reinstalled' : 'reserved');
 }
 
 /** A server is there for its groups, whether or not its maker looks at it. */
@@ -53,6 +58,7 @@ async function waitForAcknowledgement(job: Job): Promise<Transition | void> {
     const leftMs = deadline - performance.now();
     if (leftMs <= 0) {
       if ((await job.watch.next()).remoteIp !== null) return;
+      await job.messages.tellUser('timeout_no_acknowledgement');
       return { request: 'timeout', computer: 'available', ending: 'noack' };
     }
     await job.watch.until((row) => row.remoteIp ?? undefined, Math.min(leftMs, LISTEN_MS));
@@ -93,6 +99,12 @@ async function postReserve(job: Job): Promise<void> {
   const userData = reservation.server ? await store.userData(reservation) : null;
   await job.guest.postReserve(userData);
   if (userData !== null) await store.forgetUserData(claim, reservation);
+  await job.scripts.run('post_reserve');
+}
+
+async function noteUser(job: Job): Promise<void> {
+  await job.guest.postInitialConnection(allowedFrom(job));
+  await job.scripts.run('post_initial_connection');
 }
 
 async function waitForConnection(job: Job): Promise<Transition | void> {
@@ -111,6 +123,7 @@ async function waitForConnection(job: Job): Promise<Transition | void> {
     if (!job.siblings.alone) job.narrator.note('connected', 'nobody connected, and nobody has to');
     return;
   }
+  await job.messages.tellUser('timeout_no_initial_connection');
   // The computer stays reserved: reclaim decides what becomes of it.
   return { request: 'timeout', ending: 'nologin' };
 }

@@ -28,6 +28,7 @@ type ClaimVerbs = Pick<
   | 'setRemoteIp'
   | 'touchLastCheck'
   | 'competitors'
+  | 'isHeldByOthers'
   | 'completeCompetitor'
   | 'insertReload'
 >;
@@ -52,12 +53,12 @@ export function claimVerbs(db: Database): ClaimVerbs {
     unassignComputer: (claim, computerId) =>
       writeHeld(db, claim, 'update computer set vmhostid = null where id = ?', [computerId]),
     setGuestKey: (claim, computerId, key) => setGuestKey(db, claim, computerId, key),
-    setPublicIp: (claim, { computer, request }, publicIp) =>
-      db.transaction(async (tx) => {
-        await writeHeld(tx, claim, 'update computer set IPaddress = ? where id = ?', [publicIp, computer.id]);
-        const log = 'update sublog set IPaddress = ? where logid = ? and computerid = ?';
-        if (request.logId !== null) await tx.change(log, [publicIp, request.logId, computer.id]);
-      }),
+    setPublicIp: async (claim, { computer, request }, publicIp) => {
+      if (publicIp !== computer.publicIp)
+        await writeHeld(db, claim, 'update computer set IPaddress = ? where id = ?', [publicIp, computer.id]);
+      const log = 'update sublog set IPaddress = ? where logid = ? and computerid = ?';
+      if (request.logId !== null) await writeHeld(db, claim, log, [publicIp, request.logId, computer.id]);
+    },
     setPassword: (claim, reservation, password) => setPassword(db, claim, reservation, password),
     setLoaded: async (claim, { request }) => {
       if (request.logId === null) return;
@@ -74,6 +75,11 @@ export function claimVerbs(db: Database): ClaimVerbs {
         [reservationId],
       ),
     competitors: (computerId, requestId) => competitors(db, computerId, requestId),
+    isHeldByOthers: async (computerId, requestId) => {
+      const other = `select q.id from reservation r join request q on q.id = r.requestid
+        where r.computerid = ? and q.id <> ? and q.stateid not in (${stateIds('complete', 'failed', 'new')})`;
+      return (await db.one(other, [computerId, requestId])) !== undefined;
+    },
     completeCompetitor: (claim, competitor) => completeCompetitor(db, claim, competitor),
     insertReload: (claim, reservation, image) => insertReload(db, claim, reservation, image),
   };
@@ -99,14 +105,15 @@ const setPassword = async (...[db, claim, { id, user }, password]: [Database, ..
   if (password !== null && password.length > MAX_PASSWORD) {
     throw new ProvisiondError('INTERNAL', `a password of ${password.length} characters does not fit reservation.pw`);
   }
-  await db.transaction(async (tx) => {
-    await writeHeld(tx, claim, 'update reservation set pw = ? where id = ?', [password, id]);
-    await tx.change(
-      `insert into reservationaccounts (reservationid, userid, password) values (?, ?, ?)
-       ${tx.dialect.overwrite(['reservationid', 'userid'], ['password'])}`,
-      [id, user.id, password],
-    );
-  });
+  // No transaction: the step is run again until both are written, and the front end shows neither before the claim ends.
+  await writeHeld(db, claim, 'update reservation set pw = ? where id = ?', [password, id]);
+  const held = claimHeld(db.dialect, claim);
+  await db.change(
+    `insert into reservationaccounts (reservationid, userid, password)
+     select it.id, it.userid, it.password from (select ? as id, ? as userid, ? as password) it where ${held.sql}
+     ${db.dialect.overwrite(['reservationid', 'userid'], ['password'])}`,
+    [id, user.id, password, ...held.bindings],
+  );
 };
 
 interface CompetitorRow {

@@ -1,5 +1,6 @@
 /** How the users of an image may connect (`get_connect_method_info` of VCL). */
 import type { ConnectMethod } from '../model/reservation';
+import type { Dialect } from './dialect';
 
 export interface ConnectMethodRow {
   id: number;
@@ -15,19 +16,20 @@ export interface ConnectMethodRow {
   disabled: number;
 }
 
-/** The rules of several reservations at once; bindings: their OS types, OS ids, revision ids. */
-export function connectMethodsSql(reservations: number): string {
-  const places = Array(reservations).fill('?').join(', ');
-  return `
-    select m.id, m.name, m.servicename, m.startupscript, p.id as portId, p.port, p.protocol,
-      rule.imagerevisionid, rule.OSid, t.name as osTypeName, rule.disabled
+/** A column with the rules that may hold for the OS `o` and the image revision `v` of a statement; `ConnectMethodRow`s as JSON. */
+export function connectMethodsColumn({ asJson }: Dialect): string {
+  const columns = {
+    ...{ id: 'm.id', name: 'm.name', servicename: 'm.servicename', startupscript: 'm.startupscript' },
+    ...{ portId: 'port.id', port: 'port.port', protocol: 'port.protocol' },
+    ...{ imagerevisionid: 'rule.imagerevisionid', OSid: 'rule.OSid', osTypeName: 't.name', disabled: 'rule.disabled' },
+  };
+  return `(select ${asJson(columns)}
     from connectmethodmap rule
     join connectmethod m on m.id = rule.connectmethodid
-    join connectmethodport p on p.connectmethodid = m.id
+    join connectmethodport port on port.connectmethodid = m.id
     left join OStype t on t.id = rule.OStypeid
     where rule.autoprovisioned is null
-      and (t.name in (${places}) or rule.OSid in (${places}) or rule.imagerevisionid in (${places}))
-    order by m.id, rule.imagerevisionid is not null, rule.OSid is not null, rule.disabled, p.id`;
+      and (t.name = o.type or rule.OSid = o.id or rule.imagerevisionid = v.id)) as connectMethods`;
 }
 
 /** A rule for the revision wins over one for the OS, that over one for the kind of OS. */
@@ -38,7 +40,7 @@ export function chooseConnectMethods(
   const applies = (row: ConnectMethodRow) =>
     row.imagerevisionid === image.revisionId || row.OSid === image.osId || row.osTypeName === image.osType;
   const methods = new Map<number, ConnectMethod & { ports: ConnectMethod['ports'][number][] }>();
-  for (const row of rows.filter(applies)) {
+  for (const row of rows.filter(applies).sort(inOrder)) {
     if (row.disabled) {
       methods.delete(row.id);
       continue;
@@ -56,4 +58,18 @@ export function chooseConnectMethods(
     methods.set(row.id, method);
   }
   return [...methods.values()];
+}
+
+/** The more a rule is made for, the later it comes and the more it counts; one that disables has the last word. */
+function inOrder(a: ConnectMethodRow, b: ConnectMethodRow): number {
+  const rank = (row: ConnectMethodRow) => [
+    row.id,
+    Number(row.imagerevisionid !== null),
+    Number(row.OSid !== null),
+    row.disabled,
+    row.portId,
+  ];
+  const [left, right] = [rank(a), rank(b)];
+  const at = left.findIndex((value, index) => value !== right[index]);
+  return at < 0 ? 0 : left[at]! - right[at]!;
 }

@@ -1,6 +1,7 @@
 /** The border to knex: connections, statements, transactions, and what is done again when it failed. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Knex, knex } from 'knex';
+import { SIGNALS, timed } from '../signals';
 import { asDatabaseError, isConnectionLost, isTransient } from './database-errors';
 import { connectionSettings } from './connection-settings';
 import type { Dialect } from './dialect';
@@ -74,7 +75,10 @@ const readAnswer = {
 function queryable(connection: Knex, dialect: Dialect, run: <T>(work: () => Promise<T>) => Promise<T>): Queryable {
   const read = readAnswer[dialect.name];
   const send = (sql: string, bindings: Bindings) =>
-    run(async () => (await connection.raw(sql, bindings as Knex.RawBinding[])) as Answer);
+    timed(
+      () => run(async () => (await connection.raw(sql, bindings as Knex.RawBinding[])) as Answer),
+      SIGNALS.statement.tell,
+    );
   const rows = async <Row>(sql: string, bindings: Bindings = []) => read.rows(await send(sql, bindings)) as Row[];
   return {
     dialect,

@@ -17,6 +17,19 @@ export interface Dialect {
   readonly overwrite: (key: readonly string[], columns: readonly string[]) => string;
   /** End of an insert that leaves the row with the same key alone. */
   readonly keep: (key: string) => string;
+  /** Rows as one value, a JSON array of objects in no order; for {@link rowsOfJson}. */
+  readonly asJson: (columns: Readonly<Record<string, string>>) => string;
+}
+
+const jsonObject = (columns: Readonly<Record<string, string>>): string =>
+  `json_object(${Object.entries(columns)
+    .map(([name, expression]) => `'${name}', ${expression}`)
+    .join(', ')})`;
+
+/** What a column of `asJson` holds: MySQL's driver reads it, MariaDB's and SQLite's give the text; null: no rows. */
+export function rowsOfJson<Row>(value: unknown): Row[] {
+  const rows: unknown = typeof value === 'string' ? JSON.parse(value) : value;
+  return (rows ?? []) as Row[];
 }
 
 export const MYSQL: Dialect = {
@@ -30,6 +43,7 @@ export const MYSQL: Dialect = {
   overwrite: (_key, columns) =>
     `on duplicate key update ${columns.map((column) => `\`${column}\` = values(\`${column}\`)`).join(', ')}`,
   keep: (key) => `on duplicate key update \`${key}\` = \`${key}\``,
+  asJson: (columns) => `json_arrayagg(${jsonObject(columns)})`,
 };
 
 export const SQLITE: Dialect = {
@@ -45,4 +59,5 @@ export const SQLITE: Dialect = {
     `on conflict (${key.map((column) => `\`${column}\``).join(', ')}) do update set ` +
     columns.map((column) => `\`${column}\` = excluded.\`${column}\``).join(', '),
   keep: (key) => `on conflict (\`${key}\`) do nothing`,
+  asJson: (columns) => `json_group_array(${jsonObject(columns)})`,
 };

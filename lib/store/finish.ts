@@ -1,10 +1,11 @@
 /** How a claim ends: story, log, computer and request in one transaction (`state_exit` of VCL). */
 import type { Reservation } from '../model/reservation';
 import { STATE_IDS, type ComputerState } from '../model/states';
+import { NO_IMAGE } from './claim-verbs';
 import type { Database, Queryable } from './database';
 import { assertLease, leaseHeld } from './lease-verbs';
 import { stateIds } from './poll-sql';
-import type { Claim, Store, Transition } from './store';
+import type { Claim, FinishOutcome, Store, Transition } from './store';
 
 /** What a computer is in while somebody uses or prepares it. */
 const OCCUPIED = stateIds('reloading', 'reload', 'reserved', 'inuse', 'timeout');
@@ -17,23 +18,29 @@ export function finishVerbs(db: Database): Pick<Store, 'finish'> {
 
 /**
  * A front end that wrote meanwhile overtakes us: its state stays, and the rest is written as if it had come a moment
- * after us. A request that it deleted leaves the computer free.
+ * after us. Of a request that it deleted nothing is written before its computers were cleared; then they are free.
  */
 async function finish(
   tx: Queryable,
   claim: Claim,
   reservations: readonly Reservation[],
   transition: Transition,
-): Promise<'done' | 'overtaken'> {
+): Promise<FinishOutcome> {
   if (claim.isMember) return finishPart(tx, claim, reservations, transition);
   const won = await moveRequest(tx, claim, transition);
   const there = won || (await tx.one('select id from request where id = ?', [claim.requestId])) !== undefined;
+  if (!there && transition.unloaded === undefined) return 'gone';
   await closeLog(tx, reservations, transition);
   if (there) await moveComputers(tx, reservations, transition);
-  else await freeComputers(tx, reservations);
+  else await freeComputers(tx, reservations, transition);
   if (there && transition.request !== 'remove') await endStory(tx, claim, reservations, transition);
-  await tx.change('delete from provisiond_job where requestid = ? and token = ?', [claim.requestId, claim.lease.token]);
+  // What is reserved is taken up in a moment: its note will be written over this one.
+  if (!won || transition.request !== 'reserved') await forgetJob(tx, claim);
   return won ? 'done' : 'overtaken';
+}
+
+async function forgetJob(tx: Queryable, { requestId, lease }: Claim): Promise<void> {
+  await tx.change('delete from provisiond_job where requestid = ? and token = ?', [requestId, lease.token]);
 }
 
 /** The computers and the `exited` of our own reservations; the node that has the first one moves the request. */
@@ -42,7 +49,7 @@ async function finishPart(
   claim: Claim,
   reservations: readonly Reservation[],
   transition: Transition,
-): Promise<'done' | 'overtaken'> {
+): Promise<FinishOutcome> {
   await assertLease(tx, claim.lease);
   const { pending } = STATE_IDS;
   const sameRound = await tx.one(
@@ -50,7 +57,10 @@ async function finishPart(
      where j.requestid = ? and j.loadid = ?`,
     [STATE_IDS[claim.state], claim.requestId, claim.loadId],
   );
-  await moveComputers(tx, reservations, transition);
+  const there = await tx.one('select id from request where id = ?', [claim.requestId]);
+  if (!there && transition.unloaded === undefined) return 'gone';
+  if (there) await moveComputers(tx, reservations, transition);
+  else await freeComputers(tx, reservations, transition);
   if (sameRound) await tellExited(tx, reservations);
   return sameRound ? 'done' : 'overtaken';
 }
@@ -93,15 +103,21 @@ async function moveComputers(tx: Queryable, reservations: readonly Reservation[]
   }
 }
 
-async function freeComputers(tx: Queryable, reservations: readonly Reservation[]): Promise<void> {
+async function freeComputers(tx: Queryable, reservations: readonly Reservation[], { unloaded }: Transition) {
   if (reservations.length === 0) return;
-  await tx.change(
-    `update computer set stateid = ${STATE_IDS.available} where stateid in (${OCCUPIED})
-       and id in (${reservations.map(() => '?').join(', ')})
+  const ids = reservations.map(({ computer }) => computer.id);
+  const ours = `in (${ids.map(() => '?').join(', ')})`;
+  const isFree = `stateid in (${OCCUPIED})
        and not exists (select 1 from reservation r join request q on q.id = r.requestid
-         where r.computerid = computer.id and q.stateid not in (${stateIds('complete', 'failed', 'new')}))`,
-    reservations.map((reservation) => reservation.computer.id),
-  );
+         where r.computerid = computer.id and q.stateid not in (${stateIds('complete', 'failed', 'new')}))`;
+  if (unloaded) {
+    await tx.change(
+      `delete from provisiond_guest where computerid in (select id from computer where id ${ours} and ${isFree})`,
+      ids,
+    );
+  }
+  const empty = unloaded ? `, currentimageid = ${NO_IMAGE.id}, imagerevisionid = ${NO_IMAGE.revisionId}` : '';
+  await tx.change(`update computer set stateid = ${STATE_IDS.available}${empty} where id ${ours} and ${isFree}`, ids);
 }
 
 const isWorkedOn = ({ state }: Claim, next: Transition['request']): boolean =>
@@ -124,7 +140,8 @@ async function endStory(
     [claim.requestId],
   );
   await tellExited(tx, reservations);
-  if (['reserved', 'inuse', 'rebootsoft', 'reboothard', 'servermodified'].includes(request)) {
+  // Of a request that is `reserved` nobody asks it.
+  if (['inuse', 'rebootsoft', 'reboothard', 'servermodified'].includes(request)) {
     await tx.change(`update reservation set lastcheck = ${now} where requestid = ?`, [claim.requestId]);
   }
 }

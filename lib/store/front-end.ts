@@ -3,6 +3,7 @@
  * (`addRequest`, `Connect`, `extend`, `end` of Apache VCL 2.5.1), and the inventory an admin enters there.
  */
 import type { Blame } from '../errors';
+import type { BootParameters } from '../model/boot';
 import type { HostFacts } from '../model/reservation';
 import type { StateName } from '../model/states';
 
@@ -130,6 +131,22 @@ export interface NewImage {
   readonly owner: string;
 }
 
+/** A module that images or computers of the site need. */
+export interface ModuleUse {
+  /** Null: the OS has none, and its images cannot be reserved. */
+  readonly perlPackage: string | null;
+  readonly name: string;
+  readonly uses: number;
+}
+
+export type BootOwner = 'computer' | 'image' | 'profile';
+
+export interface BootEntry {
+  readonly kind: BootOwner;
+  readonly name: string;
+  readonly parameters: BootParameters;
+}
+
 export interface OwnerComputer {
   readonly computerId: number;
   readonly shortName: string;
@@ -183,6 +200,7 @@ export interface FrontEnd {
   listComputers(): Promise<ComputerSummary[]>;
   listHosts(): Promise<HostSummary[]>;
   listImages(): Promise<ImageSummary[]>;
+  modulesInUse(): Promise<{ os: ModuleUse[]; predictive: ModuleUse[] }>;
   /** The row of this management node, made when it is missing. @returns its id */
   ensureManagementNode(hostname: string, address: string, keyFiles: readonly string[]): Promise<number>;
   ensureUser(login: string): Promise<number>;
@@ -190,5 +208,12 @@ export interface FrontEnd {
   putHost(host: NewHost, managementNodeId: number): Promise<number>;
   putComputer(computer: NewComputer, managementNodeId: number): Promise<number>;
   /** @returns the new revision's ids and its file base name, `<OS>-<pretty name><id>-v<revision>` */
+  /**
+   * How guests boot: of a computer before that of its image, and that before that of the VM profile of its host.
+   * @param parameters null: as if nobody had said anything
+   * @throws NOT_FOUND
+   */
+  putBoot(kind: BootOwner, name: string, parameters: BootParameters | null): Promise<void>;
+  listBoot(): Promise<BootEntry[]>;
   addImage(image: NewImage): Promise<{ imageId: number; revisionId: number; fileName: string }>;
 }

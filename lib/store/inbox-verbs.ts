@@ -133,18 +133,24 @@ async function takeUp(tx: Queryable, wanted: Claim): Promise<Claim | null> {
   return claim;
 }
 
+/** States that the front end begins requests with, and never writes over another. */
+const ONLY_INSERTED: readonly StateName[] = ['new', 'reload', 'imageprep', 'tomaintenance', 'tovmhostinuse'];
+
 /**
  * The front end may write the very state that we have in hand over `pending`: its last state is then the one that we
  * took it up in, and the one before is in our note.
  */
 async function trueLastState(tx: Queryable, { requestId, state, lastState }: Claim): Promise<StateName> {
-  if (state !== lastState) return lastState;
+  if (state !== lastState || ONLY_INSERTED.includes(state)) return lastState;
   const note = 'select laststateid from provisiond_job where requestid = ? and stateid = ?';
   const job = await tx.one<{ laststateid: number }>(note, [requestId, STATE_IDS[state]]);
   return (job && stateName(job.laststateid)) ?? lastState;
 }
 
-/** What vcld's main loop does when it hands a reservation to a child: `exited` goes, `begin` comes, `lastcheck` is now. */
+/**
+ * What vcld's main loop does when it hands a reservation to a child: `exited` goes, `begin` comes. `lastcheck` is left to
+ * the end of the work (`finish.ts`): nobody asks for it while the request is pending.
+ */
 export async function beginStory(tx: Queryable, claim: Claim): Promise<void> {
   const { now } = tx.dialect;
   const { requestId, state } = claim;
@@ -157,10 +163,6 @@ export async function beginStory(tx: Queryable, claim: Claim): Promise<void> {
      where requestid = ? and managementnodeid = ? order by id`,
     [`beginning to process, state is ${state}`, requestId, claim.lease.managementNodeId],
   );
-  await tx.change(`update reservation set lastcheck = ${now} where requestid = ? and managementnodeid = ?`, [
-    requestId,
-    claim.lease.managementNodeId,
-  ]);
 }
 
 /** What the reservations of a cluster tell each other. */

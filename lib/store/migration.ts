@@ -4,7 +4,7 @@ import type { Database, Queryable } from './database';
 import { COMPUTERS_TABLES } from './schema/computers';
 import { CONNECTIONS_TABLES } from './schema/connections';
 import { IMAGES_TABLES } from './schema/images';
-import { OWN_TABLES, SCHEMA_VERSION_TABLE } from './schema/own-tables';
+import { BOOT_TABLES, OWN_TABLES, QUEUE_TABLES, SCHEMA_VERSION_TABLE } from './schema/own-tables';
 import { renderSeed, renderTable } from './schema/render';
 import { REQUESTS_TABLES } from './schema/requests';
 import { RESOURCES_TABLES } from './schema/resources';
@@ -34,6 +34,11 @@ interface Migration {
 /** Of our own tables, in order: the first makes version 1, and so on. Each may be repeated after a crash in it. */
 const MIGRATIONS: readonly Migration[] = [
   { sentence: 'created the tables of provisiond', run: (tx) => createTables(tx, OWN_TABLES) },
+  {
+    sentence: 'created the queues of messages and of calls to the front end',
+    run: (tx) => createTables(tx, QUEUE_TABLES),
+  },
+  { sentence: 'created the table of boot parameters', run: (tx) => createTables(tx, BOOT_TABLES) },
 ];
 
 const NEWEST = MIGRATIONS.length;

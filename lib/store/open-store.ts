@@ -1,10 +1,12 @@
 /** Opens the database of a configuration, as the two ports. */
 import { openDatabase, type Database } from './database';
 import type { FrontEnd } from './front-end';
+import { bootVerbs } from './boot-verbs';
 import { inventoryVerbs } from './inventory';
 import { inventoryListVerbs } from './inventory-lists';
 import { listingVerbs } from './reservation-details';
 import { requestVerbs } from './reservation-requests';
+import { siteRowVerbs } from './site-rows';
 import { ownershipVerbs } from './ownership-verbs';
 import { sqlStore } from './sql-store';
 import type { Store } from './store';
@@ -35,6 +37,8 @@ function frontEnd(db: Database): FrontEnd {
     ...listingVerbs(db),
     ...inventoryListVerbs(db),
     ...inventoryVerbs(db),
+    ...siteRowVerbs(db),
     ...ownershipVerbs(db),
+    ...bootVerbs(db),
   };
 }

@@ -1,8 +1,9 @@
 /** What is known of reservations: the list, and one of them with its story. */
 import { ProvisiondError, type Blame } from '../errors';
 import { STATE_IDS, stateName, type StateName } from '../model/states';
-import { chooseConnectMethods, connectMethodsSql, type ConnectMethodRow } from './connect-methods';
+import { chooseConnectMethods, connectMethodsColumn, type ConnectMethodRow } from './connect-methods';
 import type { Database } from './database';
+import { rowsOfJson } from './dialect';
 import { displayStatus } from './display-status';
 import type { FrontEnd, ReservationDetails, ReservationSummary, TimelineEntry } from './front-end';
 import { knownState } from './inbox-verbs';
@@ -11,8 +12,9 @@ export function listingVerbs(db: Database): Pick<FrontEnd, 'listReservations' | 
   return {
     listReservations: async () => {
       const rows = await db.rows<SummaryRow>(`${summarySql(db)} order by q.start, q.id, r.id`);
-      const parents = rows.filter((row, index) => rows[index - 1]?.requestId !== row.requestId);
-      return parents.map((parent) => toSummary(rows.filter((row) => row.requestId === parent.requestId)));
+      const requests = new Map<number, SummaryRow[]>();
+      for (const row of rows) requests.set(row.requestId, [...(requests.get(row.requestId) ?? []), row]);
+      return [...requests.values()].map(toSummary);
     },
     show: (requestId, sinceEventId) => showReservation(db, requestId, sinceEventId),
   };
@@ -87,10 +89,11 @@ export async function showReservation(
   const [parent] = rows;
   const timeline = await readTimeline(db, requestId, sinceEventId);
   if (!parent) return { ...(await recall(db, requestId)), timeline };
-  const methods = chooseConnectMethods(
-    await db.rows<ConnectMethodRow>(connectMethodsSql(1), [parent.osType, parent.osId, parent.revisionId]),
-    parent,
+  const found = await db.one<{ connectMethods: unknown }>(
+    `select ${connectMethodsColumn(db.dialect)} from OS o, imagerevision v where o.id = ? and v.id = ?`,
+    [parent.osId, parent.revisionId],
   );
+  const methods = chooseConnectMethods(rowsOfJson<ConnectMethodRow>(found?.connectMethods), parent);
   return {
     ...toSummary(rows),
     address: parent.address || null,

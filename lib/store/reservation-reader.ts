@@ -1,9 +1,9 @@
-/** Reads a request's reservations whole: one join, one select for the connect methods, frozen. */
+/** Reads a request's reservations whole: one statement, frozen. */
 import { ProvisiondError } from '../errors';
 import type { Reservation } from '../model/reservation';
 import type { Database } from './database';
-import type { Dialect } from './dialect';
-import { connectMethodsSql, chooseConnectMethods, type ConnectMethodRow } from './connect-methods';
+import { connectMethodsColumn, chooseConnectMethods, type ConnectMethodRow } from './connect-methods';
+import { type Dialect, rowsOfJson } from './dialect';
 import { toReservation, type ReservationRow } from './reservation-rows';
 import type { Claim, Store } from './store';
 
@@ -28,13 +28,13 @@ export const HOST_COLUMNS = `h.id as hostComputerId, h.hostname as hostHostname,
 /** Of a user `u` and its affiliation `a`. */
 export const USER_COLUMNS = 'u.unityid, u.uid, u.email, u.usepublickeys, u.sshpublickeys, a.name as affiliation';
 
-const reservationSql = ({ now, secondsBetween }: Dialect): string => `
+const reservationSql = (dialect: Dialect): string => `
   select r.id as reservationId, r.pw, r.remoteIP, r.managementnodeid,
     (select count(*) from reservation sibling where sibling.requestid = r.requestid) as reservationCount,
     (select min(sibling.id) from reservation sibling where sibling.requestid = r.requestid) as parentId,
-    ${secondsBetween(now, 'q.start')} as secondsToStart,
+    ${dialect.secondsBetween(dialect.now, 'q.start')} as secondsToStart,
     q.id as requestId, q.logid, q.forimaging, q.checkuser, q.preload, q.start, q.\`end\`,
-    ${secondsBetween(now, 'q.`end`')} as secondsToEnd,
+    ${dialect.secondsBetween(dialect.now, 'q.`end`')} as secondsToEnd,
     i.id as imageId, i.ownerid as imageOwnerId, i.prettyname, i.minram, i.minprocnumber, i.project, i.architecture,
     i.reloadtime, v.id as revisionId, v.revision, v.imagename, v.datecreated,
     i.deleted as imageDeleted, v.deleted as revisionDeleted,
@@ -43,11 +43,13 @@ const reservationSql = ({ now, secondsBetween }: Dialect): string => `
     c.id as computerId, c.stateid as computerStateId, c.hostname, c.type as computerType, c.IPaddress,
     c.privateIPaddress, c.eth0macaddress, c.eth1macaddress, c.currentimageid, c.imagerevisionid as currentRevisionId,
     c.nextimageid, pm.perlpackage as provisioningPackage, xm.perlpackage as predictivePackage, guest.hostkey as guestKey,
+    coalesce(bootc.parameters, booti.parameters, bootp.parameters) as boot,
     ${HOST_COLUMNS},
     m.id as nodeId, m.hostname as nodeHostname, m.\`keys\` as nodeKeys, m.publicIPconfiguration, m.publicSubnetMask,
     m.publicDefaultGateway, m.publicDNSserver, m.NOT_STANDALONE,
     u.id as userId, ${USER_COLUMNS},
-    s.id as serverId, s.name as serverName, s.fixedIP, s.fixedMAC, s.admingroupid, s.logingroupid
+    s.id as serverId, s.name as serverName, s.fixedIP, s.fixedMAC, s.admingroupid, s.logingroupid,
+    ${connectMethodsColumn(dialect)}
   from reservation r
   join request q on q.id = r.requestid
   join image i on i.id = r.imageid
@@ -66,6 +68,9 @@ const reservationSql = ({ now, secondsBetween }: Dialect): string => `
   left join imagetype dt on dt.id = p.datastoreimagetypeid
   left join imagetype rt on rt.id = p.repositoryimagetypeid
   left join provisiond_host way on way.computerid = h.id
+  left join provisiond_boot bootc on bootc.kind = 'computer' and bootc.targetid = c.id
+  left join provisiond_boot booti on booti.kind = 'image' and booti.targetid = i.id
+  left join provisiond_boot bootp on bootp.kind = 'profile' and bootp.targetid = p.id
   join managementnode m on m.id = r.managementnodeid
   join user u on u.id = q.userid
   left join affiliation a on a.id = u.affiliationid
@@ -80,12 +85,10 @@ async function readReservations(db: Database, claim: Claim): Promise<Reservation
     const message = `request ${claim.requestId} has no complete reservation on this management node`;
     throw new ProvisiondError('REQUEST_NOT_FOUND', message);
   }
-  const methods = await db.rows<ConnectMethodRow>(connectMethodsSql(ours.length), [
-    ...ours.map((row) => row.osType),
-    ...ours.map((row) => row.osId),
-    ...ours.map((row) => row.revisionId),
-  ]);
-  return ours.map((row) => freeze(toReservation(row, claim, chooseConnectMethods(methods, row))));
+  return ours.map((row) => {
+    const methods = rowsOfJson<ConnectMethodRow>(row.connectMethods);
+    return freeze(toReservation(row, claim, chooseConnectMethods(methods, row)));
+  });
 }
 
 /** To the last leaf: whoever holds it sees what was read. */

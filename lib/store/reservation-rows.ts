@@ -1,5 +1,6 @@
 /** From the one joined row to the model's words. */
 import { ProvisiondError } from '../errors';
+import { readBootParameters } from './boot-verbs';
 import { shortName } from '../model/names';
 import type {
   ComputerFacts,
@@ -70,6 +71,8 @@ export interface ReservationRow {
   provisioningPackage: string;
   predictivePackage: string;
   guestKey: Maybe<string>;
+  /** JSON, see `rowsOfJson`. */
+  connectMethods: unknown;
   hostComputerId: Maybe<number>;
   hostHostname: Maybe<string>;
   hostPrivateIp: Maybe<string>;
@@ -90,6 +93,7 @@ export interface ReservationRow {
   hostKey: Maybe<string>;
   driver: Maybe<string>;
   maxloads: Maybe<number>;
+  boot: Maybe<string>;
   nodeId: number;
   nodeHostname: string;
   nodeKeys: Maybe<string>;
@@ -122,6 +126,7 @@ export function toReservation(row: ReservationRow, claim: Claim, connectMethods:
     computer: toComputer(row),
     host: toHost(row),
     managementNode: toManagementNode({ ...row, id: row.nodeId, hostname: row.nodeHostname, keys: row.nodeKeys }),
+    boot: row.boot === null ? null : readBootParameters(row.boot),
     user: toUser({ ...row, id: row.userId }),
     password: row.pw || null,
     remoteIp: row.remoteIP || null,

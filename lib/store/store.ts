@@ -7,6 +7,8 @@
  *   LEASE_LOST or CLAIM_LOST when it changed nothing.
  * - Times are compared in SQL with the database's clock.
  */
+import type { BackgroundStore } from './background';
+import type { Forecast } from '../model/forecast';
 import type {
   FixedAddress,
   GroupMember,
@@ -17,6 +19,8 @@ import type {
 } from '../model/reservation';
 import type { RequestClock } from '../model/timings';
 import type { ComputerState, LogEnding, RequestState, StateName, WorkableState } from '../model/states';
+
+export type { CallOutcome, DueBlock, MessageFacts, Parcel, Queue, QueuedCall, QueuedMessage } from './background';
 
 export interface Lease {
   readonly managementNodeId: number;
@@ -63,9 +67,13 @@ export interface Transition {
   readonly computers?: ReadonlyMap<number, ComputerState>;
   /** The attempt to load ahead of the start was made: `request.preload`. */
   readonly preloaded?: true;
+  /** Of a request whose row is known to be gone: whether anything is left on its computers. */
+  readonly unloaded?: boolean;
   /** `log.ending`, with `finalend` = now; left out: the log is not closed. */
   readonly ending?: LogEnding;
 }
+
+export type FinishOutcome = 'done' | 'overtaken' | 'gone';
 
 /** One line of the story of a reservation. */
 export interface StoryLine {
@@ -85,6 +93,16 @@ export interface StoryLine {
     readonly blame?: string;
     readonly hint?: string;
   };
+}
+
+/** So many requests of a node in a state and of an age. */
+export interface Census {
+  readonly state: StateName | 'unknown';
+  readonly lastState: StateName | 'unknown';
+  /** The band of age: 60, 600 …, Infinity; 0: its start is still to come. */
+  readonly youngerThanSeconds: number;
+  readonly requests: number;
+  readonly oldestSeconds: number;
 }
 
 export interface Competitor {
@@ -119,7 +137,7 @@ export interface CapturedImage {
 
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
-export interface Store {
+export interface Store extends BackgroundStore {
   /** `sqlite:/path` or `mysql://user@host/name`, without any password. */
   readonly label: string;
   close(): Promise<void>;
@@ -153,6 +171,8 @@ export interface Store {
   // --- inbox
   /** What may be due on this node, and the present rows of the requests in hand, as few statements as can be. */
   poll(managementNodeId: number, inHand: readonly number[]): Promise<PollAnswer>;
+  /** All requests of the node, counted. */
+  census(managementNodeId: number): Promise<Census[]>;
   /** Takes a request up: `pending`, its state kept as last state. @returns null when it is not in that state any more */
   claim(lease: Lease, due: Pick<DueRequest, 'requestId' | 'state' | 'lastState'>): Promise<Claim | null>;
   /** Takes part in what another node took up. @returns null when it is over already */
@@ -189,6 +209,8 @@ export interface Store {
   touchLastCheck(claim: Claim, reservationId: number): Promise<void>;
   /** Other live requests on the computer whose time overlaps. */
   competitors(computerId: number, requestId: number): Promise<Competitor[]>;
+  /** Has another request the computer by now? Those that only wait for it do not count. */
+  isHeldByOthers(computerId: number, requestId: number): Promise<boolean>;
   /** Sets another request complete, if it still is in that state. Used for leftovers that stand in the way. */
   completeCompetitor(claim: Claim, competitor: Competitor): Promise<void>;
   /**
@@ -196,6 +218,11 @@ export interface Store {
    * Does nothing when one is waiting already. @returns its request id
    */
   insertReload(claim: Claim, reservation: Reservation, image: { id: number; revisionId: number }): Promise<number>;
+
+  /** What may be asked about the future of the reservation's computer. */
+  forecast(reservation: Reservation): Forecast;
+  /** `computer.nextimageid` = `noimage`, when it was that image: it has been ordered. */
+  fulfilNextImage(claim: Claim, computerId: number, imageId: number): Promise<void>;
 
   /**
    * The reservation's revision becomes the one that users get; idle computers with another one are to be reloaded.
@@ -243,8 +270,9 @@ export interface Store {
 
   /**
    * Ends the claim: story, log, computer, request, in one transaction.
-   * The front end may have written another state meanwhile: then the request is left as it is and 'overtaken' returned.
+   * The front end may have written another state meanwhile: then the request is left as it is and 'overtaken' returned;
+   * or deleted the row: then nothing is written and 'gone' returned, until the transition says that this is known.
    * Loadlog rows are removed as VCL does: only `begin` after new and reserved, else all; then `exited` is added.
    */
-  finish(claim: Claim, reservations: readonly Reservation[], transition: Transition): Promise<'done' | 'overtaken'>;
+  finish(claim: Claim, reservations: readonly Reservation[], transition: Transition): Promise<FinishOutcome>;
 }

@@ -4,6 +4,7 @@
  */
 import { findError } from '../errors';
 import type { Log } from '../log';
+import { SIGNALS } from '../signals';
 import type { Lease, Store } from '../store/store';
 import { isCertainlyDead, ownHolder } from './holder';
 
@@ -11,6 +12,13 @@ const TRY_AGAIN_MS = 2000;
 
 export class LeaseKeeper {
   private renewedAt = 0;
+  /** Of the lease that this daemon has; null: it has none. */
+  token: number | null = null;
+
+  /** Since the lease was last renewed; null: this daemon never had it. */
+  get secondsSinceRenewal(): number | null {
+    return this.renewedAt === 0 ? null : (performance.now() - this.renewedAt) / 1000;
+  }
 
   constructor(
     private readonly store: Store,
@@ -31,11 +39,13 @@ export class LeaseKeeper {
         if (!findError(error, 'DATABASE_UNAVAILABLE')) throw error;
         if (!away) this.log.warn('the database could not be asked for the lease; trying again', { error });
         away = true;
+        SIGNALS.loop.tell({ role: 'standby', milliseconds: 0, ok: false });
         await pause(TRY_AGAIN_MS, signal);
         continue;
       }
       if (lease) {
         this.renewedAt = performance.now();
+        this.token = lease.token;
         this.log.info('this daemon is active now', { holder, token: lease.token });
         return lease;
       }
@@ -47,6 +57,7 @@ export class LeaseKeeper {
       }
       if (!standby) this.log.info('another daemon works for this management node; waiting as standby');
       standby = true;
+      SIGNALS.loop.tell({ role: 'standby', milliseconds: 0, ok: true });
       await pause(TRY_AGAIN_MS, signal);
     }
   }

@@ -7,11 +7,12 @@
 import { describeError, findError, ProvisiondError } from '../errors';
 import type { Log } from '../log';
 import type { Reservation } from '../model/reservation';
+import { SIGNALS } from '../signals';
 import type { StepEvent } from '../steps/step';
 import type { Claim, Store, StoryLine } from '../store/store';
 
-/** Pages that show the story ask for it every few seconds at most. */
-const GATHER_MS = 500;
+/** Pages that show the story ask for it every few seconds at most; each writing costs two statements. */
+const GATHER_MS = 2000;
 const TRY_AGAIN_MS = 1000;
 const MOST_KEPT = 500;
 
@@ -33,6 +34,7 @@ export class Narrator {
   }
 
   readonly observe = (event: StepEvent): void => {
+    this.signal(event);
     switch (event.kind) {
       case 'begun':
         this.log.debug(`${event.step} …`);
@@ -62,6 +64,15 @@ export class Narrator {
         break;
     }
   };
+
+  private signal(event: StepEvent): void {
+    if (event.kind !== 'ended' && event.kind !== 'failed') return;
+    const { requestId, state } = this.claim;
+    const { step, milliseconds } = event;
+    const failure = event.kind === 'failed' && event.error instanceof ProvisiondError ? event.error : undefined;
+    const error = failure && { code: failure.code, blame: failure.blame };
+    SIGNALS.step.tell({ requestId, state, step, milliseconds, ok: event.kind === 'ended', ...(error && { error }) });
+  }
 
   /** Writes what was gathered. Failing to is logged and no more: the work itself goes on; an outage keeps the lines. */
   async flush(): Promise<void> {

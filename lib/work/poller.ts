@@ -3,6 +3,7 @@ import { findError } from '../errors';
 import type { Log } from '../log';
 import { timingsFrom, whenDue, type Variables } from '../model/timings';
 import { isWorkable } from '../model/states';
+import { SIGNALS, timed } from '../signals';
 import type { DueRequest, Lease, Store } from '../store/store';
 import type { Worker } from './worker';
 
@@ -27,10 +28,14 @@ export class Poller {
     private readonly store: Store,
     private readonly worker: Worker,
     private readonly lease: Lease,
-    private readonly intervalMs: number,
+    private intervalMs: number,
     private readonly log: Log,
   ) {
     this.ready = new Promise((resolve) => (this.becomeReady = resolve));
+  }
+
+  setInterval(milliseconds: number): void {
+    this.intervalMs = milliseconds;
   }
 
   /** Begins to poll, with what a predecessor left first. A database that is away is waited for. */
@@ -54,7 +59,7 @@ export class Poller {
     this.variables = await this.store.variables();
     for (const claim of await this.store.adoptOrphans(this.lease, this.worker.inHand)) {
       if (this.stopped || this.worker.has(claim.requestId)) continue;
-      this.log.info('resuming what was interrupted', { request: claim.requestId, state: claim.state });
+      this.log.child({ request: claim.requestId }).info('resuming what was interrupted', { state: claim.state });
       this.worker.start(claim, this.variables);
     }
   }
@@ -93,8 +98,11 @@ export class Poller {
   private async poll(anew: boolean): Promise<void> {
     this.wanted = false;
     try {
-      if (anew) await this.lookForOrphans();
-      await this.look();
+      const whole = async () => {
+        if (anew) await this.lookForOrphans();
+        await this.look();
+      };
+      await timed(whole, (took) => SIGNALS.loop.tell({ role: 'active', ...took }));
       if (this.failures > 0) this.log.info('the database answers again');
       this.failures = 0;
       this.becomeReady();
@@ -129,7 +137,8 @@ export class Poller {
       this.refused.delete(requestId);
     } catch (error) {
       if (findError(error, 'DATABASE_UNAVAILABLE') || findError(error, 'LEASE_LOST')) throw error;
-      if (!this.refused.has(requestId)) this.log.error('could not take up the request', { request: requestId, error });
+      const log = this.log.child({ request: requestId });
+      if (!this.refused.has(requestId)) log.error('could not take up the request', { error });
       this.refused.add(requestId);
     }
   }

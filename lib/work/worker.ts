@@ -15,10 +15,12 @@ import type { Log } from '../log';
 import { timingsFrom, type Timings, type Variables } from '../model/timings';
 import type { RequestRow, Reservation } from '../model/reservation';
 import { isShared } from '../model/states';
+import { SIGNALS } from '../signals';
 import { handlerFor } from '../states';
 import type { Job, StateHandler } from '../states/job';
 import { failureTransition } from '../states/outcome';
-import type { Claim, Store, Transition } from '../store/store';
+import type { Claim, Store } from '../store/store';
+import { abandonedHandler } from './abandoned';
 import { combineEnds } from './combine-ends';
 import { Narrator } from './narrator';
 import { isOvertaken, runPart, type PartEnd } from './part';
@@ -187,8 +189,11 @@ export class Worker {
 
   private async conclude(work: Work, reservations: readonly Reservation[], ends: readonly PartEnd[]): Promise<void> {
     const { claim, watch, log } = work;
-    const transition = combineEnds(ends) ?? abandoned(watch);
-    if (transition === null) return;
+    const transition = combineEnds(ends);
+    if (transition === null) {
+      if (!(await isAbandoned(watch))) return;
+      return this.conclude(work, reservations, await this.clear(work, reservations));
+    }
     const untimely = ends.some(({ kind }) => kind === 'ended' || kind === 'stopped');
     const others = untimely ? 'not needed' : await waitForOtherNodes(this.store, claim, reservations, watch);
     if (others === 'interrupted') return;
@@ -201,8 +206,19 @@ export class Worker {
       for (const narrator of work.narrators) await narrator.tell(); // the user reads there why it failed
       return this.store.finish(claim, reservations, whole);
     });
+    if (written === 'gone') return this.conclude(work, reservations, await this.clear(work, reservations));
     if (written === 'overtaken') log.info('the front end changed the request meanwhile; its state is worked next');
     else log.info(`'${claim.state}' is done`, { ...whole });
+    const { requestId, state } = claim;
+    SIGNALS.outcome.tell({ requestId, state, next: written === 'overtaken' ? 'overtaken' : whole.request });
+  }
+
+  /** The row is gone: nothing can be told to the work any more, and it is short. */
+  private async clear(work: Work, reservations: readonly Reservation[]): Promise<PartEnd[]> {
+    const { claim } = work;
+    work.log.info('the request was deleted in the middle of the work');
+    const own = { ...work, watch: RequestWatch.of(claim) };
+    return this.runParts(own, abandonedHandler(claim.state), reservations);
   }
 
   /** Repeats what fails only because the database is away, until the job is told to stop. */
@@ -219,8 +235,9 @@ export class Worker {
   }
 }
 
-/** The front end deleted the row in the middle of the work: nobody will come for the computer. */
-function abandoned({ signal }: RequestWatch): Transition | null {
-  const reason: unknown = signal.reason;
-  return reason instanceof Overtaken && reason.row === null ? { request: 'complete' } : null;
+/** Was the row deleted in the middle of the work? A write that found it gone may have been faster than the poll. */
+async function isAbandoned(watch: RequestWatch): Promise<boolean> {
+  if (!watch.signal.aborted) await watch.next().catch(() => {});
+  const reason: unknown = watch.signal.reason;
+  return reason instanceof Overtaken && reason.row === null;
 }

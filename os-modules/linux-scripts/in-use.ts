@@ -43,3 +43,38 @@ export const POST_INITIAL_CONNECTION = String.raw`${BASICS}${TAGS}${FIREWALL}
 grep -q '^vcld_tainted=' "$tags" 2> /dev/null || set_tag vcld_tainted "user logged in ($(date))"
 set_ports "$@"
 `;
+
+/** A line of input on every terminal of the user; there may be none. $1 login */
+export const NOTIFY_USER = String.raw`${BASICS}
+IFS= read -r message
+for terminal in /dev/pts/[0-9]* /dev/tty[0-9]*; do
+  [ "$(stat -c %U "$terminal" 2> /dev/null)" = "$1" ] || continue
+  printf '\r\n\007%s\r\n' "$message" > "$terminal" 2> /dev/null
+done
+true
+`;
+
+/**
+ * A script of the site, which is the input; it gets no input of its own. $1 seconds that it may take, $2 `taints` when it
+ * leaves traces of a user. → @@output: its last lines, with \\001 between them
+ */
+export const RUN_SCRIPT = String.raw`${BASICS}${TAGS}
+folder=$(mktemp -d) || fail "no room for a temporary file"
+cat > "$folder/script" && chmod 700 "$folder/script" || fail "no room for the script"
+[ "$2" != taints ] || grep -q '^vcld_tainted=' "$tags" 2> /dev/null || set_tag vcld_tainted "a script of the site was run ($(date))"
+"$folder/script" > "$folder/output" 2>&1 < /dev/null &
+running=$!
+( sleep "$1"; echo late > "$folder/late"; kill -9 "$running" ) > /dev/null 2>&1 < /dev/null &
+watching=$!
+wait "$running"
+code=$?
+kill "$watching" 2> /dev/null
+late=
+[ ! -f "$folder/late" ] || late=1
+printf '@@output '
+tail -n 200 "$folder/output" | tr '\n' '\001'
+echo
+rm -rf "$folder"
+[ -z "$late" ] || fail "took longer than $1 s and was ended"
+[ "$code" -eq 0 ] || fail "ended with exit code $code"
+`;

@@ -3,17 +3,12 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { parseXml } from '../../lib/libvirt/xml';
-import type {
-  DomainXml,
-  DriverContext,
-  Guest,
-  HostFactsForDriver,
-  HypervisorDriver,
-  ImageVerbs,
-  OsContext,
-  OsModule,
-} from '../../lib/plugins/api';
+import { driverSubject, osModuleSubject, reviewPlugin } from '../../lib/cli/plugins-test';
+import { skeletonOf } from '../../lib/cli/plugins-new';
+import { LocalHost } from '../../lib/host/local-host';
+import type { Guest, HypervisorDriver, OsContext, OsModule } from '../../lib/plugins/api';
+import { driverChecks } from '../../lib/plugins/conformance/driver-checks';
+import { osModuleChecks } from '../../lib/plugins/conformance/os-module-checks';
 import { PluginRegistry } from '../../lib/plugins/registry';
 import { MemoryLog } from '../fixtures/memory-log';
 import { TestFolder } from '../fixtures/plugin-folder';
@@ -32,51 +27,13 @@ function exampleOf(readme: string): TestFolder {
   return folder;
 }
 
-const config = { pluginDirs: [], osModules: {}, hookTimeoutMs: 5000 };
+const config = { pluginDirs: [], osModules: {}, predictiveModules: {}, hookTimeoutMs: 5000 };
 const found = new PluginRegistry(config, new MemoryLog());
 const examples = new PluginRegistry(config, new MemoryLog(), {
   driver: [exampleOf('drivers/README.md').asPluginFolder],
   'os-module': [exampleOf('os-modules/README.md').asPluginFolder],
+  'predictive-module': [exampleOf('lib/predictive/README.md').asPluginFolder],
 });
-
-/** Disks as a map from path to what they stand on. */
-class DiskWorld implements ImageVerbs {
-  readonly disks = new Map<string, string>();
-
-  ensureBase = (format: string) => {
-    const base = `/images/base.${format}`;
-    this.disks.set(base, 'image');
-    return Promise.resolve({ path: base, format, virtualSizeBytes: 1 << 20 });
-  };
-  createOverlay = (base: { path: string }, disk: { path: string }) => this.make(disk.path, `overlay of ${base.path}`);
-  copyBase = (base: { path: string }, disk: { path: string }) => this.make(disk.path, `copy of ${base.path}`);
-
-  private make(disk: string, what: string): Promise<void> {
-    if (!this.disks.has(disk)) this.disks.set(disk, what);
-    return Promise.resolve();
-  }
-}
-
-function facts(domainTypes: string[]): HostFactsForDriver {
-  const kvmWorks = () => Promise.resolve(domainTypes.includes('kvm'));
-  return { host: { name: 'host1' }, capabilities: {}, domainTypes, kvmWorks } as unknown as HostFactsForDriver;
-}
-
-function driverContext(format: string, images: ImageVerbs): DriverContext {
-  return {
-    reservation: makeReservation(),
-    host: facts(['qemu', 'kvm', 'xen']),
-    disk: { path: `/vms/vm1_12-v2.${format}`, format },
-    images,
-    log: new MemoryLog(),
-    signal: new AbortController().signal,
-  } as unknown as DriverContext;
-}
-
-function domainTree(type: string): DomainXml {
-  const text = `<domain type="${type}"><name>vm1</name><cpu mode="maximum"/><devices><disk/></devices></domain>`;
-  return parseXml(text, 'the test domain') as unknown as DomainXml;
-}
 
 it('finds every built-in plugin fit for use', () => {
   expect(found.verdicts().filter(({ accepted }) => !accepted)).toEqual([]);
@@ -88,45 +45,94 @@ it('takes the examples of the READMEs as they are printed', () => {
   expect(examples.verdicts().map(({ accepted, reason }) => ({ accepted, reason }))).toEqual([
     { accepted: true, reason: null },
     { accepted: true, reason: null },
+    { accepted: true, reason: null },
   ]);
 });
+
+const host = new LocalHost({ name: 'here' });
+afterAll(() => host.close());
 
 describe.each([...found.drivers(), ...examples.drivers()].map(({ plugin }) => [plugin.name, plugin] as const))(
   'the driver %s',
   (_name, driver: HypervisorDriver) => {
-    it('claims no host that offers nothing, and says why', async () => {
-      const { usable, reason } = await driver.probe(facts([]));
-      expect({ usable, reason }).toEqual({ usable: false, reason: expect.stringMatching(/\w/) });
-    });
-
-    it('names a domain type that it has', async () => {
-      const { domainType } = driver;
-      const type = typeof domainType === 'string' ? domainType : await domainType(facts(['qemu', 'kvm', 'xen']));
-      expect(type).toMatch(/^[a-z]+$/);
-    });
-
-    it.each(driver.diskFormats)('makes a %s disk, the same when it is repeated', async (format) => {
-      const world = new DiskWorld();
-      const context = driverContext(format, world);
-      await driver.preDefine?.(context);
-      const once = new Map(world.disks);
-      await driver.preDefine?.(context);
-      expect(world.disks).toEqual(once);
-      if (driver.preDefine) expect(world.disks.get(context.disk.path)).toMatch(/^(overlay|copy) of/);
-    });
-
-    it('changes the domain in the same way each time, and keeps what is there', () => {
-      const context = driverContext(driver.diskFormats[0]!, new DiskWorld());
-      for (const type of ['kvm', 'qemu', 'xen']) {
-        const tree = domainTree(type);
-        const once = driver.extendDomainXml?.(tree, context) ?? tree;
-        expect(tree).toEqual(domainTree(type));
-        expect(driver.extendDomainXml?.(tree, context) ?? tree).toEqual(once);
-        expect(once.domain).toMatchObject({ name: [{ _: 'vm1' }], devices: [{ disk: [{}] }] });
-      }
-    });
+    it.each(driverChecks.map((check) => [check.sentence, check] as const))('%s', (_sentence, check) =>
+      check.run(driverSubject(driver, host)),
+    );
   },
 );
+
+describe.each([...found.osModules(), ...examples.osModules()].map(({ plugin }) => [plugin.name, plugin] as const))(
+  'the OS module %s',
+  (_name, module: OsModule) => {
+    it.each(osModuleChecks.map((check) => [check.sentence, check] as const))('%s', (_sentence, check) =>
+      check.run(osModuleSubject(module, host)),
+    );
+  },
+);
+
+describe('a plugin that is not fit for use', () => {
+  const folder = new TestFolder();
+  folders.push(folder);
+  const review = async (text: string) => {
+    const { findings } = await reviewPlugin(folder.write('bad.js', text), undefined, 5000);
+    return findings.filter(({ verdict }) => verdict !== 'passed').map(({ remark }) => remark);
+  };
+  const driver = (more: string) => `module.exports = { apiVersion: 1, name: 'bad', domainType: 'qemu',
+    diskDriverName: 'qemu', diskFormats: ['qcow2'], probe: ({ domainTypes }) => ({ usable: domainTypes.length > 0, reason: 'r' }), ${more} }`;
+
+  it.each([
+    ['is no plugin', 'module.exports = 1', /exports/],
+    [
+      'claims every host',
+      driver("probe: () => ({ usable: true, reason: '' })"),
+      /claims a host whose libvirt offers no/,
+    ],
+    [
+      'renames the domain',
+      driver("extendDomainXml: ({ domain }) => ({ domain: { ...domain, name: [{ _: 'x' }] } })"),
+      /<name>/,
+    ],
+    [
+      'is moody',
+      driver('extendDomainXml: ({ domain }) => ({ domain: { ...domain, title: [{ _: String(Math.random()) }] } })'),
+      /differently/,
+    ],
+    [
+      'writes what libvirt does not know',
+      driver('extendDomainXml: ({ domain }) => ({ domain: { ...domain, wheel: [{}] } })'),
+      /firmware, qcow2: /,
+    ],
+    ['throws', driver("preDefine() { throw new Error('oops') }"), /oops/],
+    [
+      'swallows errors',
+      driver('async preDefine({ images }) { await images.ensureBase("qcow2").catch(() => {}) }'),
+      /without|succeeds/,
+    ],
+    [
+      'cannot be stopped',
+      driver(
+        'async preDefine({ images }) { images.ensureBase("qcow2").catch(() => {}); await new Promise((r) => setTimeout(r, 100)) }',
+      ),
+      /succeeds|all is well/,
+    ],
+  ])(
+    'because it %s is told so',
+    async (_what, text, remark) => {
+      expect((await review(text)).join('\n')).toMatch(remark);
+    },
+    30_000,
+  );
+
+  it.each(['driver', 'os-module'] as const)('is not what the skeleton of a new %s makes', async (kind) => {
+    const file = folder.write('new.js', skeletonOf(kind, 'new-one'));
+    const { name, findings } = await reviewPlugin(file, kind, 5000);
+    expect({ name, bad: findings.filter(({ verdict }) => verdict !== 'passed') }).toEqual({ name: 'new-one', bad: [] });
+  });
+
+  it('is told nothing when all is well', async () => {
+    expect(await review(driver(''))).toEqual([]);
+  });
+});
 
 describe('the OS module of the README', () => {
   const home = new TestFolder();

@@ -1,7 +1,8 @@
 /**
  * Adds up the reports of jest runs: `node sum-results.js FOLDER`.
  * A run without a report, one that ended otherwise than its report says, a file that could not be loaded and a
- * part of the lab that did not start count as a failed test each, so that nothing that did not run looks green.
+ * part of the lab that did not start count as a failed test each, so that nothing that did not run looks green. What was
+ * left out on purpose (FOLDER/left-out) is only said.
  */
 const fs = require('node:fs');
 const path = require('node:path');
@@ -35,6 +36,8 @@ for (const file of fs.readdirSync(results).filter((name) => name.endsWith('.exit
   for (const test of skipped) process.stdout.write(`NOT RUN: ${test.fullName}\n`);
 }
 if (fs.existsSync(path.join(results, 'not-run'))) sum.failed += 1;
+const leftOut = path.join(results, 'left-out');
+if (fs.existsSync(leftOut)) process.stdout.write(`NOT RUN: ${fs.readFileSync(leftOut, 'utf8')}`);
 
 process.stdout.write(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped\n`);
 process.exitCode = sum.failed > 0 ? 1 : 0;

@@ -22,6 +22,8 @@ export interface Audited {
   readonly xmlDirectory: string;
   /** libvirt networks whose DHCP entries are looked at. */
   readonly networks?: readonly string[];
+  /** Of the `virsh` that is asked; default: this process's own. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 export interface AuditOptions {
@@ -61,13 +63,14 @@ const NO_IMAGE = 1;
 /** @returns a sentence for each thing that should not be; empty when all is well */
 export async function audit(what: Audited, options: AuditOptions = {}): Promise<string[]> {
   const rows = await readRows(what.database);
-  const domains = await readDomains();
+  const virsh = virshIn(what.env ?? process.env);
+  const domains = await readDomains(virsh);
   const owned = domains.filter((domain) => isOwned(domain, rows));
   return [
     ...auditRows(rows, options.inHand ?? []),
     ...auditDomains(domains, owned, options.wild ?? []),
     ...(await auditFiles(what, rows, domains, owned)),
-    ...(await auditAddresses(what.networks ?? ['private'], owned)),
+    ...(await auditAddresses(virsh, what.networks ?? ['private'], owned)),
     ...auditProcesses(what),
   ].sort();
 }
@@ -143,11 +146,14 @@ function auditDomains(domains: readonly Domain[], owned: readonly Domain[], wild
   ];
 }
 
-async function virsh(...argv: string[]): Promise<string> {
-  return (await run('virsh', ['-q', '-c', 'qemu:///system', ...argv], { timeout: 30_000 })).stdout;
+type Virsh = (...argv: string[]) => Promise<string>;
+
+function virshIn(env: NodeJS.ProcessEnv): Virsh {
+  return async (...argv) =>
+    (await run('virsh', ['-q', '-c', 'qemu:///system', ...argv], { timeout: 30_000, env })).stdout;
 }
 
-async function readDomains(): Promise<Domain[]> {
+async function readDomains(virsh: Virsh): Promise<Domain[]> {
   const uuids = (await virsh('list', '--all', '--uuid')).split('\n').filter((line) => line !== '');
   return Promise.all(uuids.map(async (uuid) => readDomain(uuid, await virsh('dumpxml', '--inactive', uuid))));
 }
@@ -213,7 +219,7 @@ async function isHeld(lock: string): Promise<boolean> {
 
 // ---------------------------------------------------------------------------------------------------- addresses, processes
 
-async function auditAddresses(networks: readonly string[], owned: readonly Domain[]): Promise<string[]> {
+async function auditAddresses(virsh: Virsh, networks: readonly string[], owned: readonly Domain[]): Promise<string[]> {
   const macs = new Set(owned.flatMap((domain) => domain.macs));
   const entries = await Promise.all(
     networks.map(async (network) => [...(await virsh('net-dumpxml', network)).matchAll(/<host mac='([^']*)'[^>]*>/g)]),

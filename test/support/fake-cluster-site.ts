@@ -9,6 +9,7 @@ import type { Config } from '../../lib/config/config';
 import { loadConfig } from '../../lib/config/load';
 import { jobMaker } from '../../lib/states/job-maker';
 import { describeError } from '../../lib/errors';
+import { LocalHost } from '../../lib/host/local-host';
 import { Slots } from '../../lib/host/slots';
 import { STATE_IDS, stateName, type StateName } from '../../lib/model/states';
 import { PluginRegistry } from '../../lib/plugins/registry';
@@ -16,6 +17,7 @@ import type { Lease } from '../../lib/store/store';
 import { Poller } from '../../lib/work/poller';
 import { Worker } from '../../lib/work/worker';
 import { MemoryLog } from '../fixtures/memory-log';
+import { NO_DELIVERIES } from './deliveries';
 import { FakeGuests } from './fake-guest';
 import { FakeHost } from './fake-host';
 import { computer, HOST, type MariadbServer, openTestStore, type StoreDialect, type TestStore } from './store';
@@ -113,6 +115,8 @@ export class FakeSite {
       registry: new PluginRegistry(config, log),
       addSecret: () => {},
       slots: new Slots(10),
+      node: new LocalHost({ name: 'node' }),
+      queues: NO_DELIVERIES,
     };
     const worker: Worker = new Worker(store, config, jobMaker(ports), log, () => poller.pollNow());
     const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);

@@ -31,6 +31,8 @@ export interface FakeNetwork {
 
 export interface FakeHostOptions {
   readonly name?: string;
+  /** The folder of a world that another process made, and will close. */
+  readonly at?: string;
   /** A file system of its own of that size (needs root), to be filled up. */
   readonly diskMiB?: number;
   /** Default: `private` and `public`, both with DHCP. */
@@ -95,8 +97,23 @@ export class FakeHost implements ClosableHost {
 
   constructor(options: FakeHostOptions = {}) {
     this.name = options.name ?? 'fakehost';
-    this.folder = mkdtempSync(path.join(tmpdir(), 'provisiond-world-'));
+    this.folder = options.at ?? mkdtempSync(path.join(tmpdir(), 'provisiond-world-'));
     this.#mounted = options.diskMiB !== undefined;
+    if (options.at === undefined) this.#furnish(options);
+    this.#local = new LocalHost({ name: this.name, env: this.env });
+  }
+
+  /** What makes programs that are started beside this one see the world. */
+  get env(): Record<string, string> {
+    const known = process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin';
+    return {
+      FAKE_WORLD: this.folder,
+      HOME: this.path('root'),
+      PATH: [this.path('bin'), FAKE_BIN, known].join(':'),
+    };
+  }
+
+  #furnish(options: FakeHostOptions): void {
     if (this.#mounted) {
       execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${options.diskMiB}m`, 'provisiond-world', this.folder]);
     }
@@ -111,12 +128,6 @@ export class FakeHost implements ClosableHost {
       { name: 'public', prefix: '192.168.122' },
     ];
     (options.networks ?? defaults).forEach((network) => this.addNetwork(network));
-    const env = {
-      FAKE_WORLD: this.folder,
-      HOME: this.path('root'),
-      PATH: [this.path('bin'), FAKE_BIN, process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin'].join(':'),
-    };
-    this.#local = new LocalHost({ name: this.name, env });
   }
 
   run(argv: readonly string[], options?: RunOptions): Promise<RunResult> {

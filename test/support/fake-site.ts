@@ -9,6 +9,7 @@ import path from 'node:path';
 import type { Config } from '../../lib/config/config';
 import { loadConfig } from '../../lib/config/load';
 import type { GuestConnector, GuestSession, GuestTarget } from '../../lib/host/guest-session';
+import { LocalHost } from '../../lib/host/local-host';
 import { Slots } from '../../lib/host/slots';
 import type { HostFacts } from '../../lib/model/reservation';
 import { STATE_IDS, stateName, type StateName } from '../../lib/model/states';
@@ -20,6 +21,7 @@ import type { FrontEnd, NewComputer, NewHost } from '../../lib/store/front-end';
 import { openStore } from '../../lib/store/open-store';
 import type { Lease, Store } from '../../lib/store/store';
 import { MemoryLog } from '../fixtures/memory-log';
+import { NO_DELIVERIES } from './deliveries';
 import { FakeGuests } from './fake-guest';
 import { FakeHost } from './fake-host';
 
@@ -31,11 +33,13 @@ export interface FakeSiteOptions {
   readonly computers?: readonly Partial<NewComputer>[];
   readonly settings?: Partial<Config>;
   readonly timings?: Partial<Timings>;
+  /** Default: SQLite in a file of the site. */
+  readonly database?: string;
 }
 
 export class FakeSite {
   readonly folder = mkdtempSync(path.join(tmpdir(), 'provisiond-site-'));
-  readonly url = `sqlite:${path.join(this.folder, 'db')}`;
+  readonly url: string;
   readonly log = new MemoryLog();
   readonly hosts = new Map<string, FakeHost>();
   readonly guests = new Map<string, FakeGuests>();
@@ -50,6 +54,7 @@ export class FakeSite {
   private readonly places = new Map<string, Slots>();
 
   private constructor(private readonly options: FakeSiteOptions) {
+    this.url = options.database ?? `sqlite:${path.join(this.folder, 'db')}`;
     this.openStore();
     for (const name of options.hosts ?? ['host1']) {
       const host = new FakeHost({ name });
@@ -116,6 +121,8 @@ export class FakeSite {
       registry: this.registry,
       addSecret: () => {},
       slots: new Slots(this.config.maxLoads),
+      node: new LocalHost({ name: 'node' }),
+      queues: NO_DELIVERIES,
       ...more,
     };
   }

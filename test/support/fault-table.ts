@@ -1,9 +1,15 @@
 /** What `npm run test:faults` ends with: fault, rounds, promise, result; a row for each kind of fault that was injected. */
+import { it } from '@jest/globals';
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** The long form: every case on both databases, and rounds at random. The short one belongs to `npm test`. */
 export const LONG = process.env.PROVISIOND_FAULTS === 'long';
+
+/** Tests that `npm test` leaves to `npm run test:faults`. */
+export const inLongForm = LONG ? it : leaveOut;
+
+function leaveOut(): void {}
 
 /** How many rounds of faults at random moments. */
 export const ROUNDS = Number(process.env.PROVISIOND_FAULT_ROUNDS ?? (LONG ? 200 : 0));

@@ -13,6 +13,8 @@ export interface Lab {
   readonly guestKeyFile: string;
   /** `mysql://…` of a server of the lab's own; null when it could not be started. */
   readonly mysqlUrl: string | null;
+  /** Its Xen host; null when none was started. */
+  readonly xen: { readonly address: string; readonly hostKey: string } | null;
 }
 
 /** @throws when the test does not run inside a lab: it says how to */
@@ -24,6 +26,9 @@ export function readLab(): Lab {
     imageFile: variable('PROVISIOND_LAB_IMAGE'),
     guestKeyFile: variable('PROVISIOND_LAB_GUEST_KEY'),
     mysqlUrl: process.env.PROVISIOND_LAB_MYSQL ?? null,
+    xen: process.env.PROVISIOND_LAB_XEN
+      ? { address: process.env.PROVISIOND_LAB_XEN, hostKey: variable('PROVISIOND_LAB_XEN_HOST_KEY') }
+      : null,
   };
 }
 

@@ -4,17 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  chmodSync,
-  closeSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, mkdirSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import knex, { type Knex } from 'knex';
@@ -25,6 +15,7 @@ import type { FrontEnd, NewComputer, NewHost, ReservationDetails } from '../../l
 import { openStore } from '../../lib/store/open-store';
 import type { Store } from '../../lib/store/store';
 import { readLab, type Lab } from './lab';
+import { ownVmHost, type VmHost } from './vm-host';
 
 const run = promisify(execFile);
 
@@ -39,6 +30,8 @@ export interface SiteOptions {
   readonly mysqlUrl?: string;
   /** File to register as the image; default: the lab's guest. */
   readonly imageFile?: string;
+  /** Default: the lab's own. */
+  readonly vmHost?: (lab: Lab) => VmHost;
   /** Leave the daemon to the test. */
   readonly withoutDaemon?: boolean;
 }
@@ -55,6 +48,9 @@ export class Site {
   private constructor(
     readonly lab: Lab,
     readonly folder: string,
+    /** Folder of its images and disks, on the VM host. */
+    readonly hostFolder: string,
+    readonly vmHost: VmHost,
     readonly config: Config,
     readonly store: Store,
     readonly frontEnd: FrontEnd,
@@ -69,18 +65,17 @@ export class Site {
     mkdirSync(path.join(lab.folder, 'sites'), { recursive: true });
     const folder = mkdtempSync(path.join(lab.folder, 'sites', 'site-'));
     chmodSync(folder, 0o711); // qemu's own user reaches the disks
-    const config = makeConfig(
-      folder,
-      await makeDatabase(options.dialect ?? 'sqlite', folder, options.mysqlUrl ?? lab.mysqlUrl),
-      options.settings,
-    );
+    const vmHost = (options.vmHost ?? ownVmHost)(lab);
+    const hostFolder = vmHost.folderFor(folder);
+    const database = await makeDatabase(options.dialect ?? 'sqlite', folder, options.mysqlUrl ?? lab.mysqlUrl);
+    const config = makeConfig(folder, database, { xmlDirectory: path.join(hostFolder, 'xml'), ...options.settings });
     const { store, frontEnd } = openStore({ database: config.database });
     await store.migrate();
     const node = await frontEnd.ensureManagementNode(NODE, '127.0.0.1', [lab.sshKeyFile, lab.guestKeyFile]);
     await frontEnd.ensureUser(USER);
-    await frontEnd.putHost(labHost(lab, folder, options.host), node);
+    await frontEnd.putHost(labHost(vmHost, hostFolder, options.host), node);
     for (const [index, more] of (options.computers ?? [{}, {}]).entries()) {
-      await frontEnd.putComputer(labComputer(index, more), node);
+      await frontEnd.putComputer(labComputer(vmHost, index, more), node);
     }
     const image = await frontEnd.addImage({
       prettyName: 'Tiny Linux',
@@ -90,20 +85,21 @@ export class Site {
       sizeMiB: 64,
       owner: 'admin',
     });
-    const site = new Site(lab, folder, config, store, frontEnd, connect(config), node, image);
-    mkdirSync(site.datastore);
-    mkdirSync(site.vms);
-    site.putImageFile(options.imageFile ?? lab.imageFile);
+    const site = new Site(lab, folder, hostFolder, vmHost, config, store, frontEnd, connect(config), node, image);
+    await vmHost.makeFolder(site.datastore);
+    await vmHost.makeFolder(site.vms);
+    await vmHost.put(options.imageFile ?? lab.imageFile, site.masterFile);
+    await vmHost.run('chmod', '444', site.masterFile);
     if (!options.withoutDaemon) await site.startDaemon();
     return site;
   }
 
   get datastore(): string {
-    return path.join(this.folder, 'images');
+    return path.join(this.hostFolder, 'images');
   }
 
   get vms(): string {
-    return path.join(this.folder, 'vms');
+    return path.join(this.hostFolder, 'vms');
   }
 
   get masterFile(): string {
@@ -160,12 +156,12 @@ export class Site {
 
   /** A further host, or a change of one. */
   async putHost(name: string, more: Partial<NewHost>, managementNodeId: number): Promise<void> {
-    await this.frontEnd.putHost(labHost(this.lab, this.folder, { name, ...more }), managementNodeId);
+    await this.frontEnd.putHost(labHost(this.vmHost, this.hostFolder, { name, ...more }), managementNodeId);
   }
 
   /** Gives a computer another host. */
   async putComputer(name: string, host: string, managementNodeId: number): Promise<void> {
-    await this.frontEnd.putComputer(labComputer(Number(name.slice(2)) - 1, { host }), managementNodeId);
+    await this.frontEnd.putComputer(labComputer(this.vmHost, Number(name.slice(2)) - 1, { host }), managementNodeId);
   }
 
   /** After a round that failed: ends whatever is left, so that the next one begins with nothing. */
@@ -291,11 +287,13 @@ export class Site {
   }
 
   async virsh(...argv: string[]): Promise<string> {
-    return (await run('virsh', ['-q', '-c', 'qemu:///system', ...argv])).stdout;
+    return this.vmHost.run('virsh', '-q', ...argv);
   }
 
   async domains(): Promise<string[]> {
-    return (await this.virsh('list', '--all', '--name')).split('\n').filter((name) => name !== '');
+    return (await this.virsh('list', '--all', '--name'))
+      .split('\n')
+      .filter((name) => name !== '' && name !== 'Domain-0');
   }
 
   /** Runs a command in a guest as root, past provisiond. */
@@ -328,11 +326,12 @@ export class Site {
   async leftovers(): Promise<string[]> {
     const network = await this.virsh('net-dumpxml', 'private');
     const hosts = [...network.matchAll(/<host mac='[^']*'[^>]*>/g)].map(([entry]) => `DHCP entry ${entry}`);
-    const files = [this.vms, this.config.xmlDirectory]
-      .filter(existsSync)
-      .flatMap((folder) => readdirSync(folder).map((name) => path.join(folder, name)))
-      .filter((file) => !file.endsWith('.load')); // the note of the fence stays
-    const parts = readdirSync(this.datastore).filter((name) => name.includes('.part'));
+    const files: string[] = [];
+    for (const folder of [this.vms, this.config.xmlDirectory]) {
+      const names = await this.vmHost.list(folder);
+      files.push(...names.filter((name) => !name.endsWith('.load')).map((name) => path.join(folder, name))); // the fence's note stays
+    }
+    const parts = (await this.vmHost.list(this.datastore)).filter((name) => name.includes('.part'));
     return [...(await this.domains()).map((name) => `domain ${name}`), ...files, ...parts, ...hosts];
   }
 }
@@ -369,7 +368,6 @@ function makeConfig(folder: string, database: string, settings: Partial<Config> 
     ...config,
     database,
     pollIntervalMs: 100,
-    xmlDirectory: path.join(folder, 'xml'),
     guestBootTimeoutMs: 60_000,
     retryDelayMs: 200,
     log: { level: 'debug', format: 'human', file: null },
@@ -377,14 +375,13 @@ function makeConfig(folder: string, database: string, settings: Partial<Config> 
   };
 }
 
-function labHost(lab: Lab, folder: string, more: Partial<NewHost> = {}): NewHost {
+function labHost(vmHost: VmHost, folder: string, more: Partial<NewHost> = {}): NewHost {
   return {
     name: 'host1',
-    address: '127.0.0.1',
+    ...vmHost.entry,
     transport: 'ssh',
     port: 22,
     user: 'root',
-    hostKey: lab.hostKey,
     driver: null,
     maxLoads: null,
     datastorePath: path.join(folder, 'images'),
@@ -398,11 +395,11 @@ function labHost(lab: Lab, folder: string, more: Partial<NewHost> = {}): NewHost
   };
 }
 
-function labComputer(index: number, more: Partial<NewComputer>): NewComputer {
+function labComputer(vmHost: VmHost, index: number, more: Partial<NewComputer>): NewComputer {
   return {
     name: `vm${index + 1}`,
     host: 'host1',
-    privateIp: `192.168.121.${11 + index}`,
+    privateIp: `${vmHost.privateNet}.${11 + index}`,
     publicIp: null,
     privateMac: null,
     publicMac: null,

@@ -6,7 +6,7 @@ import type { Job } from '../../lib/states/job';
 import { jobMaker } from '../../lib/states/job-maker';
 import { failureTransition } from '../../lib/states/outcome';
 import { runSteps, type RunOutcome } from '../../lib/steps/step';
-import type { Claim, Transition } from '../../lib/store/store';
+import type { Claim, FinishOutcome, Transition } from '../../lib/store/store';
 import { Narrator } from '../../lib/work/narrator';
 import { Siblings } from '../../lib/work/siblings';
 import { RequestWatch } from '../../lib/work/request-watch';
@@ -143,7 +143,7 @@ export class StateWorld implements StepWorld<Job, Transition> {
     await Promise.all(this.narrators.splice(0).map((narrator) => narrator.flush()));
   }
 
-  private async finish(job: Job, transition: Transition): Promise<'done' | 'overtaken'> {
+  private async finish(job: Job, transition: Transition): Promise<FinishOutcome> {
     await job.narrator.flush();
     return this.site.store.finish(this.claim, [job.reservation], transition);
   }

@@ -85,4 +85,49 @@ const GUEST = table(
   { primaryKey: ['computerid'] },
 );
 
+/** What waits to be delivered for a management node. `due`: seconds since 1970 by the database's clock. */
+const queued = (name: string, content: Table['columns']): Table =>
+  table(
+    name,
+    {
+      id: serial('int'),
+      managementnodeid: integer('smallint'),
+      /** Names the occasion: work that is done again queues nothing twice. */
+      occasion: string(150),
+      created: datetime(),
+      due: integer('bigint'),
+      attempts: integer('int', { default: 0 }),
+      state: string(8, { default: 'waiting' }),
+      error: text('text', OPTIONAL),
+      ...content,
+    },
+    { unique: [['occasion']], indexes: [['state', 'managementnodeid', 'due']] },
+  );
+
+/** Messages to users and admins. */
+const MESSAGE = queued('provisiond_message', {
+  recipient: string(255),
+  sender: string(255, OPTIONAL),
+  copy: string(255, OPTIONAL),
+  subject: string(255),
+  body: text('text'),
+});
+
+/** Calls to the web front end. */
+const CALL = queued('provisiond_call', {
+  method: string(64),
+  parameters: text('text'),
+  answer: text('text', OPTIONAL),
+});
+
+export const QUEUE_TABLES: readonly Table[] = [MESSAGE, CALL];
+/** Boot parameters as JSON; `kind` says whose: a computer's, an image's or a VM profile's. */
+const BOOT = table(
+  'provisiond_boot',
+  { kind: string(16), targetid: integer('mediumint'), parameters: text('text') },
+  { primaryKey: ['kind', 'targetid'] },
+);
+
+export const BOOT_TABLES: readonly Table[] = [BOOT];
+
 export const OWN_TABLES: readonly Table[] = [LEASE, JOB, EVENT, HOST, GUEST];

@@ -230,7 +230,7 @@ describe('the program', () => {
       expect.arrayContaining(['run', 'init', 'check', 'reserve', 'show', 'connect', 'extend', 'end']),
     );
     for (const verb of verbs) {
-      const leaves = { host: ['add'], computer: ['add'], image: ['add'], list: ['hosts'] }[verb] ?? [];
+      const leaves = { host: ['add'], computer: ['add'], image: ['add'], boot: ['set'], list: ['hosts'] }[verb] ?? [];
       const help = await program.run(verb, ...leaves, '--help');
       expect([verb, help.exitCode, help.stdout]).toEqual([verb, 0, expect.stringMatching(/Example:\n {2}provisiond /)]);
       expect(help.stdout).toContain('--json');

@@ -43,7 +43,8 @@ static void load_module(const char *path) {
   close(fd);
 }
 
-/* Modules of the initramfs are named in the order of loading: a… always, b… where there is no virtio disk. */
+/* Modules of the initramfs are named in the order of loading: x… for a paravirtual guest of Xen, a… for all others,
+ * b… where there is no virtio disk. */
 static void load_modules(char stage) {
   struct dirent **files;
   char path[300];
@@ -59,6 +60,7 @@ static int mount_root(int wait_ms) {
   for (int ms = 0; ms <= wait_ms; ms += 2) {
     if (!mount("/dev/vda2", "/root", "ext4", MS_NOATIME, "")) return 1;
     if (!mount("/dev/sda2", "/root", "ext4", MS_NOATIME, "")) return 1;
+    if (!mount("/dev/xvda2", "/root", "ext4", MS_NOATIME, "")) return 1;
     usleep(2000);
   }
   return 0;
@@ -209,9 +211,10 @@ int main(void) {
   open_console();
   read_file("/proc/cmdline", cmdline, sizeof cmdline);
   if (has_fault("panic")) return 1; /* the kernel panics when its first process ends */
-  load_modules('a');
+  int on_xen = strstr(cmdline, "console=hvc0") != NULL;
+  load_modules(on_xen ? 'x' : 'a');
   if (!mount_root(20)) {
-    load_modules('b');
+    if (!on_xen) load_modules('b');
     if (!mount_root(5000)) {
       say("no root disk");
       return 1;

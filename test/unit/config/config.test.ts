@@ -40,10 +40,17 @@ describe('a configuration without anything', () => {
   it('has a value for every key, and an SQLite database in the state folder', () => {
     expect(load('')).toEqual({
       stateDir: '/var/lib/provisiond',
+      metrics: null,
+      http: null,
       database: 'sqlite:/var/lib/provisiond/provisiond.db',
       managementNode: 'node7.example.org',
       pluginDirs: [],
       osModules: { 'VCL::Module::OS::Linux': 'linux', 'VCL::Module::OS::Linux::Ubuntu': 'linux' },
+      predictiveModules: {
+        'VCL::Module::Predictive::Level_0': 'level-0',
+        'VCL::Module::Predictive::Level_1': 'level-1',
+        'VCL::Module::Predictive::Level_2': 'level-2',
+      },
       pollIntervalMs: 250,
       maxLoads: 10,
       maxLoadsPerHost: 4,
@@ -53,6 +60,7 @@ describe('a configuration without anything', () => {
       userPasswordLength: 12,
       xmlDirectory: '/tmp/vcl',
       sshKeyFiles: [
+        '/etc/provisiond/ssh-key',
         '/etc/vcl/vcl.key',
         ...['id_ed25519', 'id_ecdsa', 'id_rsa'].map((name) => path.join(os.homedir(), '.ssh', name)),
       ],
@@ -64,6 +72,17 @@ describe('a configuration without anything', () => {
       guestBootTimeoutMs: 600_000,
       guestShutdownTimeoutMs: 300_000,
       guestCommandTimeoutMs: 300_000,
+      xmlrpc: { url: null, user: 'vclsystem@Local', password: null, caFile: null, timeoutMs: 120_000 },
+      mail: {
+        ...{ transport: 'off', from: null, returnPath: null, sendmailPath: '/usr/sbin/sendmail' },
+        ...{ smtpHost: 'localhost', smtpPort: 25, smtpSecurity: 'starttls', smtpUser: null, smtpPassword: null },
+        ...{ caFile: null, giveUpMs: 86_400_000 },
+      },
+      scripts: {
+        onNode: ['/etc/provisiond/scripts/node'],
+        inGuest: ['/etc/provisiond/scripts/guest'],
+        timeoutMs: 300_000,
+      },
       log: { level: 'info', format: 'human', file: null },
     });
   });
@@ -71,6 +90,28 @@ describe('a configuration without anything', () => {
   it('cannot be changed by whoever holds it, at any depth', () => {
     const config = load('');
     expect([config, config.log, config.osModules, config.sshKeyFiles].every(Object.isFrozen)).toBe(true);
+  });
+});
+
+describe('the address of the front end', () => {
+  const url = (value: string) => load(`xmlrpc:\n  url: ${value}\n`).xmlrpc.url;
+
+  it('is https, or http of this machine', () => {
+    expect(url('https://vcl.example.org/vcl/index.php?mode=xmlrpccall')).toMatch(/^https:/);
+    expect(url('http://127.0.0.1:8080/rpc')).toMatch(/^http:/);
+  });
+
+  it('is refused where the password would go over the network in clear', () => {
+    const said = 'xmlrpc.url (provisiond.yaml line 2): must be an https:// address, or http:// of this machine';
+    expect(problemsOf('xmlrpc:\n  url: http://vcl.example.org/rpc\n')).toEqual([expect.stringContaining(said)]);
+  });
+
+  it('may have its password in a file that nobody else can read', () => {
+    const text = 'xmlrpc:\n  password: secret\n';
+    expect(load(text).xmlrpc.password).toBe('secret');
+    const problem =
+      'provisiond.yaml holds a password and everybody may read it; chmod o= provisiond.yaml, or use PROVISIOND_XMLRPC_PASSWORD_FILE';
+    expect(problemsOf(text, {}, 0o644)).toEqual([problem]);
   });
 });
 

@@ -3,8 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { FROM_DISK } from '../../../lib/model/boot';
 import { type DomainXmlInput, generateDefaultDomainXml } from '../../../lib/libvirt/domain-xml';
-import { buildXml } from '../../../lib/libvirt/xml';
+import { buildXml } from '../../../lib/xml';
 
 /**
  * A case is a file: the input as JSON (what it leaves out is the example's), a line of hyphens, the XML expected.
@@ -32,6 +33,7 @@ const EXAMPLE: DomainXmlInput = {
   memoryMiB: 512,
   vcpus: 1,
   clockOffset: 'utc',
+  boot: FROM_DISK,
   disk: { path: '/srv/vms/vm1_12-v2.qcow2', format: 'qcow2', driverName: 'qemu', bus: 'virtio', cache: undefined },
   interfaces: [
     { type: 'network', source: 'private', mac: '02:00:00:00:00:01', model: 'virtio' },

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fs from 'node:fs';
 import { ProvisiondError } from '../../../lib/errors';
-import type { DriverContext, HostFactsForDriver } from '../../../lib/plugins/api';
+import { documentedDefault } from '../../../lib/config/schema';
+import type { DriverContext, HostFactsForDriver, PredictiveContext } from '../../../lib/plugins/api';
 import { PluginRegistry } from '../../../lib/plugins/registry';
 import { MemoryLog } from '../../fixtures/memory-log';
 import { TestFolder, driverText } from '../../fixtures/plugin-folder';
@@ -15,7 +16,7 @@ describe('choosing a driver for a host', () => {
 
   beforeEach(() => {
     folder = new TestFolder();
-    const config = { pluginDirs: [], osModules: OS_MODULES, hookTimeoutMs: 200 };
+    const config = { pluginDirs: [], osModules: OS_MODULES, predictiveModules: {}, hookTimeoutMs: 200 };
     const none = { path: folder.file('none'), trust: folder.asPluginFolder.trust, configured: true };
     registry = new PluginRegistry(config, new MemoryLog(), { driver: [folder.asPluginFolder], 'os-module': [none] });
   });
@@ -107,7 +108,7 @@ describe('choosing an OS module for an image', () => {
 
   beforeEach(() => {
     folder = new TestFolder();
-    const config = { pluginDirs: [], osModules: OS_MODULES, hookTimeoutMs: 200 };
+    const config = { pluginDirs: [], osModules: OS_MODULES, predictiveModules: {}, hookTimeoutMs: 200 };
     registry = new PluginRegistry(config, new MemoryLog(), { driver: [], 'os-module': [folder.asPluginFolder] });
     folder.write('linux.js', `module.exports = { apiVersion: 1, name: 'linux' };`);
   });
@@ -132,5 +133,47 @@ describe('choosing an OS module for an image', () => {
     expect(registry.osModule('VCL::Module::OS::Linux')).toBe(first);
     folder.write('linux.js', `module.exports = { apiVersion: 1, name: 'linux', description: 'new' };`);
     expect(registry.osModule('VCL::Module::OS::Linux')).not.toBe(first);
+  });
+});
+
+describe('choosing a predictive module for a computer', () => {
+  let folder: TestFolder;
+  beforeEach(() => {
+    folder = new TestFolder();
+  });
+  afterEach(() => folder.remove());
+
+  const PACKAGE = 'VCL::Module::Predictive::Ours';
+  const choose = (body: string, name = 'ours') => {
+    folder.write('ours.js', `module.exports = { apiVersion: 1, name: '${name}', ${body} };`);
+    const predictiveModules = { [PACKAGE]: 'ours' };
+    const config = { pluginDirs: [], osModules: {}, predictiveModules, hookTimeoutMs: 200 };
+    const folders = { 'predictive-module': [folder.asPluginFolder] };
+    return new PluginRegistry(config, new MemoryLog(), folders).predictiveModule(PACKAGE);
+  };
+  const context = { signal: new AbortController().signal, log: new MemoryLog() } as unknown as PredictiveContext;
+
+  it('takes the one that the configuration maps to its package', async () => {
+    const module = choose(`decide: () => ({ action: 'reload', image: { id: 3, revisionId: 4, more: 1 } })`);
+    expect(await module.decide(context)).toEqual({ action: 'reload', image: { id: 3, revisionId: 4 } });
+  });
+
+  it('refuses an answer that is none, and blames the module', async () => {
+    const module = choose(`decide: () => ({ action: 'reload' })`);
+    await expect(module.decide(context)).rejects.toMatchObject({ code: 'PLUGIN_FAILED' });
+  });
+
+  it('explains a file that has no hook to decide with', () => {
+    expect(() => choose('guess: () => null')).toThrow(/decide is missing, must be a function/);
+  });
+
+  it('finds the built-in ones under the names of the default configuration', () => {
+    const predictiveModules = documentedDefault('predictiveModules', { hostname: 'node', stateDir: '/' });
+    const config = { pluginDirs: [], osModules: {}, predictiveModules, hookTimeoutMs: 200 };
+    const registry = new PluginRegistry(config, new MemoryLog());
+    const names = [0, 1, 2].map((level) => registry.predictiveModule(`VCL::Module::Predictive::Level_${level}`).name);
+    expect(names).toEqual(['level-0', 'level-1', 'level-2']);
+    const stranger = () => registry.predictiveModule('VCL::Module::Predictive::Other');
+    expect(stranger).toThrow(expect.objectContaining({ code: 'PREDICTIVE_MODULE_NOT_FOUND' }));
   });
 });

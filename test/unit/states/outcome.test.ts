@@ -33,6 +33,7 @@ describe('a failed load', () => {
   });
 
   it('closes the log of a user’s reservation, while a reload has none', () => {
+    expect(after('reinstall', 'IMAGE_NOT_FOUND')).toMatchObject({ request: 'failed', ending: 'failed' });
     expect(after('reload', 'IMAGE_NOT_FOUND')).toEqual({ request: 'failed', computer: 'available' });
   });
 });

@@ -5,8 +5,10 @@
  * definition that somebody else wrote; an undefined child would become an empty element, so trees are pruned first.
  */
 import { Builder, parseString } from 'xml2js';
-import { ProvisiondError } from '../errors';
-import type { XmlNode } from '../plugins/api';
+import { type ErrorCode, ProvisiondError } from './errors';
+import type { XmlNode } from './plugins/api';
+
+export type { XmlNode };
 
 /** A whole document: its one root element by name. */
 export type XmlDocument = Record<string, XmlNode>;
@@ -14,9 +16,10 @@ export type XmlDocument = Record<string, XmlNode>;
 /**
  * Reads a document. Every child is an array, text is always in `_`; nothing is fetched from anywhere.
  * @param what names the document in the error
- * @throws LIBVIRT_FAILED when it is not well-formed
+ * @param code  whose document it is
+ * @throws `code` when it is not well-formed
  */
-export function parseXml(text: string, what: string): XmlDocument {
+export function parseXml(text: string, what: string, code: ErrorCode = 'LIBVIRT_FAILED'): XmlDocument {
   let failure: Error | null = null;
   let root: unknown = null;
   parseString(text, { explicitCharkey: true, async: false }, (error, result: unknown) => {
@@ -24,7 +27,7 @@ export function parseXml(text: string, what: string): XmlDocument {
     root = result;
   });
   if (failure !== null || typeof root !== 'object' || root === null) {
-    throw new ProvisiondError('LIBVIRT_FAILED', `${what} is no well-formed XML`, { cause: failure ?? undefined });
+    throw new ProvisiondError(code, `${what} is no well-formed XML`, { cause: failure ?? undefined });
   }
   const [name, element] = Object.entries(root as Record<string, unknown>)[0]!;
   return { [name]: normalise(element) };

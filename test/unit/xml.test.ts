@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { buildXml, childrenOf, firstOf, parseXml, textOf } from '../../../lib/libvirt/xml';
+import { buildXml, childrenOf, firstOf, parseXml, textOf } from '../../lib/xml';
 
 describe('XML', () => {
   it('is read into arrays, one child or many, with or without attributes', () => {

@@ -1,0 +1,63 @@
+/** Xen by libvirt's libxl: PV and PVH guests, their kernel found in the image by pygrub, and whole machines (HVM). */
+import type { DomainXml, HypervisorDriver, XmlNode } from '../lib/plugins/api';
+
+const driver: HypervisorDriver = {
+  apiVersion: 1,
+  name: 'xen',
+  description: 'Xen guests: PV, PVH and HVM',
+  domainType: 'xen',
+  diskDriverName: 'qemu', // without it libxl hands the guest the bytes of the qcow2 file itself
+  diskFormats: ['qcow2', 'raw'],
+  bootMethods: ['bootloader', 'kernel', 'firmware'],
+
+  probe({ domainTypes }) {
+    const usable = domainTypes.includes('xen');
+    return { usable, reason: usable ? 'libvirt offers Xen guests' : 'libvirt offers no Xen guests' };
+  },
+
+  defaultBoot: ({ image }) =>
+    /windows/i.test(image.os.type)
+      ? { method: 'firmware', firmware: 'bios', order: ['hd'] }
+      : { method: 'bootloader', bootloader: null, bootloaderArgs: '', kernel: '', ramdisk: '', args: '', mode: 'pv' },
+
+  /** xenconsoled's, of PV and PVH guests; of an HVM guest its serial port goes to the file in the tree. */
+  consoleLog: (domainName) => `/var/log/xen/guest-${domainName}.log`,
+
+  async preDefine({ images, disk }) {
+    const base = await images.ensureBase(disk.format);
+    if (disk.format === 'qcow2') await images.createOverlay(base, disk);
+    else await images.copyBase(base, disk);
+  },
+
+  extendDomainXml({ domain }, { boot }) {
+    delete domain.cpu; // libxl knows models of its own only
+    return boot.method === 'firmware' ? makeHvm(domain) : makeParavirtual(domain, boot.mode);
+  },
+};
+
+function makeHvm(domain: XmlNode): DomainXml {
+  const devices = first(domain, 'devices');
+  const consoleLog = first(devices, 'serial', 'log').$!.file!;
+  devices.serial = [{ $: { type: 'file' }, source: [{ $: { path: consoleLog } }] }];
+  delete devices.console;
+  const { target, model } = { target: first(devices, 'disk', 'target'), model: nodes(devices.interface) };
+  if (target.$!.bus === 'virtio') target.$ = { dev: 'hda', bus: 'ide' };
+  for (const { $ } of model.flatMap((nic) => nodes(nic.model))) if ($!.type === 'virtio') $!.type = 'e1000';
+  return { domain };
+}
+
+function makeParavirtual(domain: XmlNode, mode: 'pv' | 'pvh'): DomainXml {
+  const devices = first(domain, 'devices');
+  delete domain.features;
+  first(domain, 'os').type = [{ _: mode === 'pvh' ? 'xenpvh' : 'linux' }];
+  first(devices, 'disk', 'target').$ = { dev: 'xvda', bus: 'xen' };
+  for (const nic of nodes(devices.interface)) nic.model = [{ $: { type: 'netfront' } }];
+  for (const device of ['serial', 'graphics']) delete devices[device];
+  devices.console = [{ $: { type: 'pty' }, target: [{ $: { type: 'xen' } }] }];
+  return { domain };
+}
+
+const nodes = (children: XmlNode[string]) => (children ?? []) as XmlNode[];
+const first = (node: XmlNode, ...path: string[]) => path.reduce((parent, name) => nodes(parent[name])[0]!, node);
+
+export default driver;

@@ -1,0 +1,70 @@
+/** The time line of a reservation: where each step stands on it. A pure function of its story. */
+import type { TimelineEntry } from '../store/front-end';
+
+export interface Bar {
+  readonly step: string;
+  readonly state: string;
+  readonly result: 'done' | 'failed' | 'running' | 'already' | 'undone' | 'note';
+  /** Wall clock of its end, `HH:MM:SS`. */
+  readonly time: string;
+  /** From the beginning of the story. */
+  readonly startMs: number;
+  readonly lengthMs: number;
+  readonly reason: string | null;
+  readonly hint: string | null;
+}
+
+const RESULTS: Readonly<Record<string, Bar['result']>> = {
+  ended: 'done',
+  failed: 'failed',
+  skipped: 'already',
+  undone: 'undone',
+};
+
+/**
+ * The events hold the time of their end in whole seconds and the length of the step in ms: a step begins where the one
+ * before it ended, or later where the clock says that nothing was done in between.
+ * @param now by the database's clock; where a running step ends for the time being
+ */
+export function barsOf(timeline: readonly TimelineEntry[], now: string): Bar[] {
+  const first = timeline[0];
+  if (!first) return [];
+  const origin = parse(first.time) - (first.milliseconds ?? 0);
+  let cursor = 0;
+  const bars: Bar[] = [];
+  for (const [index, entry] of timeline.entries()) {
+    const running = entry.kind === 'begun' && isRunning(timeline, index);
+    if (entry.kind === 'begun' && !running) continue;
+    const endMs = parse(running ? now : entry.time) - origin;
+    const startMs = running ? Math.max(cursor, parse(entry.time) - origin) : startOf(entry, endMs, cursor);
+    const lengthMs = running ? Math.max(0, endMs - startMs) : (entry.milliseconds ?? 0);
+    cursor = Math.max(cursor, startMs + lengthMs);
+    bars.push(barOf(entry, running ? 'running' : (RESULTS[entry.kind] ?? 'note'), startMs, lengthMs));
+  }
+  return bars;
+}
+
+function startOf({ milliseconds }: TimelineEntry, endMs: number, cursor: number): number {
+  return Math.max(cursor, endMs - (milliseconds ?? 0));
+}
+
+function barOf(entry: TimelineEntry, result: Bar['result'], startMs: number, lengthMs: number): Bar {
+  const { step, state, text, time, errorCode, blame, hint } = entry;
+  const says = text === '' || text === step ? null : text;
+  const label = errorCode === null ? '' : `${errorCode}${blame === null ? '' : ` (${blame})`}: `;
+  const name = result === 'note' ? text || step : step || text;
+  const reason = says === null || result === 'note' ? null : label + says;
+  return { step: name, state, result, time: time.slice(-8), startMs, lengthMs, reason, hint };
+}
+
+/** Begun, and nothing came after it that says how it ended. */
+function isRunning(timeline: readonly TimelineEntry[], index: number): boolean {
+  const { step } = timeline[index]!;
+  return timeline.slice(index + 1).every((later) => later.id === 0 || (later.step !== step && later.kind === 'note'));
+}
+
+/** Zone-less, both ends alike, so that any zone does. */
+function parse(time: string): number {
+  const milliseconds = Date.parse(`${time.replace(' ', 'T')}Z`);
+  return Number.isNaN(milliseconds) ? 0 : milliseconds;
+}

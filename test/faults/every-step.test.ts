@@ -1,0 +1,134 @@
+/**
+ * kill -9 before, inside and after every step of every list in the project, on the fake world: after the restart the work
+ * goes on, and at the end of the reservation nothing is left. The lists are `STATE_HANDLERS`', so a new step is covered
+ * without work; a new state needs a line in SCENES (what there was before the request came to it).
+ */
+import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { WORKABLE_REQUEST_STATES, type WorkableState } from '../../lib/model/states';
+import { STATE_HANDLERS } from '../../lib/states';
+import type { CrashMoment } from '../../lib/steps/crash-point';
+import { NO_FAKE_GUESTS } from '../support/fake-guest';
+import { LONG, round, writeTable } from '../support/fault-table';
+import { FaultSite } from '../support/fault-site';
+import { SCENES as ORDINARY, type Scene, StateWorld, used } from '../support/state-world';
+
+if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
+const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
+const MOMENTS: readonly CrashMoment[] = ['before', 'inside', 'after'];
+
+const overwritten =
+  (state: WorkableState): Scene =>
+  (world) =>
+    used(world).then((inUse) => inUse.overwrite(state));
+const ordered =
+  (state: WorkableState): Scene =>
+  (world) =>
+    world.requestFor(state);
+
+const SCENES: Partial<Record<WorkableState, Scene>> = {
+  ...ORDINARY,
+  // Taken up because its end is near.
+  inuse: async (world) => {
+    await used(world);
+    await world.site.endIn(world.requestId, 2);
+    return world;
+  },
+  imageprep: ordered('imageprep'),
+  tomaintenance: ordered('tomaintenance'),
+  tovmhostinuse: ordered('tovmhostinuse'),
+  rebootsoft: overwritten('rebootsoft'),
+  reboothard: overwritten('reboothard'),
+  servermodified: overwritten('servermodified'),
+  makeproduction: overwritten('makeproduction'),
+  imageinuse: overwritten('imageinuse'),
+};
+
+interface Point {
+  readonly state: WorkableState;
+  readonly point: string;
+}
+
+/** In the long form one moment a step in turn, all three for `new`; in the short one a step here and there. */
+function pointsOf(state: WorkableState, place: number): Point[] {
+  const names = STATE_HANDLERS[state].steps.map(({ name }) => name);
+  const points = names.flatMap((name, index) => {
+    const moments = LONG && state === 'new' ? MOMENTS : [MOMENTS[(index + place) % 3]!];
+    return moments.map((moment) => ({ state, point: `${name}:${moment}` }));
+  });
+  return LONG ? points : points.filter((_point, index) => index === (place * 5) % points.length);
+}
+
+const SHORT: readonly WorkableState[] = ['new', 'reserved', 'reinstall', 'rebootsoft', 'deleted'];
+const states = WORKABLE_REQUEST_STATES;
+
+wherever('kill -9 at a step border, in the fake world', () => {
+  let fault: FaultSite | undefined;
+  afterEach(() => fault?.close(), 60_000);
+  afterAll(writeTable);
+
+  it('has a scene for every state that is worked', () => {
+    expect(states.filter((state) => SCENES[state] === undefined)).toEqual([]);
+  });
+
+  const tried = states.filter((state) => LONG || SHORT.includes(state));
+  it.each(tried.flatMap((state, place) => pointsOf(state, place)))(
+    "'$state' that dies at '$point' goes on after the restart and leaves nothing",
+    async ({ state, point }) => {
+      await round(`kill -9 at every border of ${state} (fake world)`, 'P2 P3', async () => {
+        const world = await SCENES[state]!(await StateWorld.open());
+        fault = await FaultSite.of(world.site);
+        await dieAndGoOn(fault, world.requestId, state, point);
+      });
+    },
+    120_000,
+  );
+});
+
+async function dieAndGoOn(fault: FaultSite, requestId: number, state: WorkableState, point: string): Promise<void> {
+  const { site } = fault;
+  const hand = `pending/${state}`;
+  let wasInHand = false;
+  const isPast = async () => {
+    const now = await site.requestState(requestId);
+    wasInHand ||= now === hand;
+    return wasInHand && now !== hand && now !== `${state}/${state}`;
+  };
+  fault.startDaemon(point);
+  await fault.crashed(isPast);
+  await fault.killDaemon();
+  fault.startDaemon();
+  const startedAt = Date.now();
+  const attempts = 'select attempts from provisiond_job where requestid = ?';
+  const before = (await site.database.one<{ attempts: number }>(attempts, [requestId]))?.attempts ?? 0;
+  const isTakenUp = async () => {
+    const job = await site.database.one<{ attempts: number }>(attempts, [requestId]);
+    return job === undefined || job.attempts > before || (await isPast());
+  };
+  await until(isTakenUp, 10, fault);
+  expect(Date.now() - startedAt).toBeLessThan(12_000);
+  // What waits for its user or its end is ended; the rest ends by itself.
+  if (state !== 'reserved') await until(isPast, 40, fault);
+  const row = await site.requestState(requestId);
+  if (row !== null && !/^(complete|deleted|timeout|failed)\//.test(row)) await site.frontEnd.end(requestId);
+  await until(
+    async () => [null, 'complete'].includes((await site.requestState(requestId))?.split('/')[0] ?? null),
+    40,
+    fault,
+  );
+  await until(
+    async () => (await site.database.rows('select 1 from request where stateid = 14')).length === 0,
+    40,
+    fault,
+  );
+  await fault.killDaemon();
+  expect(await fault.audit()).toEqual([]);
+}
+
+async function until(what: () => Promise<boolean>, seconds: number, fault: FaultSite): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!(await what())) {
+    if (Date.now() > deadline)
+      throw new Error(`not so within ${seconds} s: ${what.toString()}\n${fault.lastWords(30)}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}

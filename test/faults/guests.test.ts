@@ -1,0 +1,89 @@
+/**
+ * Guests that answer late, or shut themselves down in the middle. Those that never boot, panic, or come up without a
+ * network or an ssh server are in test/integration/bad-input.test.ts.
+ */
+import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
+import { audit } from '../support/auditor';
+import { inLongForm, round, writeTable } from '../support/fault-table';
+import { eventually, Site } from '../support/site';
+
+const ADDRESS = '192.168.121.11';
+
+describe('a guest', () => {
+  let site: Site;
+  afterEach(async () => {
+    await site?.killDaemon();
+    await site?.clear();
+    await site?.close();
+  }, 90_000);
+  afterAll(writeTable);
+
+  const clean = async () =>
+    expect(await audit({ ...site.config, vms: site.vms, datastore: site.datastore })).toEqual([]);
+  const settled = async (requestId: number, seconds: number) => {
+    const isSettled = async () => /^(failed|pending\/reserved)/.test((await site.requestState(requestId)) ?? '');
+    await eventually(isSettled, seconds);
+    return site.requestState(requestId);
+  };
+
+  inLongForm(
+    'that answers late is waited for',
+    async () => {
+      await round('guest answers late', 'P8', async () => {
+        const imageFile = path.join(process.env.PROVISIOND_LAB!, 'guest-slow.qcow2');
+        const env = { ...process.env, GUEST_FAULT: 'slow' };
+        const key = `${process.env.PROVISIOND_LAB_GUEST_KEY!}.pub`;
+        execFileSync(path.join(__dirname, '../lab/guest-image'), [imageFile, key], { env });
+        site = await Site.open({ imageFile, settings: { guestBootTimeoutMs: 120_000 } });
+        const requestId = await site.reserve({ computer: 'vm1' });
+        await site.waitForRequest(requestId, 'pending/reserved', 150);
+        await site.frontEnd.end(requestId);
+        await site.waitForRequest(requestId, null, 60);
+        await site.killDaemon();
+      });
+    },
+    240_000,
+  );
+
+  it('that shuts itself down in the middle of its load fails it with a reason, or is set up again', async () => {
+    await round('guest shuts itself down in the middle of its load', 'P3 P8', async () => {
+      site = await Site.open({ settings: { guestBootTimeoutMs: 30_000 } });
+      const requestId = await site.reserve({ computer: 'vm1' });
+      // As soon as anybody can log in, which is when its stages begin.
+      await eventually(
+        () =>
+          site.inGuest(ADDRESS, 'poweroff').then(
+            () => true,
+            () => false,
+          ),
+        60,
+      );
+      const state = await settled(requestId, 120);
+      if (state === 'failed/new') expect(await site.failure(requestId)).toMatch(/\(GUEST_|\(OUTCOME_UNKNOWN|\(DOMAIN_/);
+      await site.frontEnd.end(requestId).catch(() => {});
+      await eventually(async () => [null, 'failed/new'].includes(await site.requestState(requestId)), 60);
+      expect(await site.leftovers()).toEqual([]);
+    });
+  }, 240_000);
+
+  inLongForm(
+    'that shuts itself down while its user is awaited costs him the reservation, with a reason',
+    async () => {
+      await round('guest shuts itself down before its user comes', 'P3 P8', async () => {
+        site = await Site.open({ settings: { guestBootTimeoutMs: 20_000 } });
+        const requestId = await site.reserve({ computer: 'vm1' });
+        await site.waitUntilReady(requestId, 90);
+        await site.inGuest(ADDRESS, 'poweroff').catch(() => {});
+        await eventually(async () => (await site.virsh('list', '--name')).trim() === '', 30);
+        await site.frontEnd.connect(requestId, '192.168.122.1');
+        await eventually(async () => (await site.requestState(requestId)) === 'failed/reserved', 120);
+        expect(await site.failure(requestId)).toMatch(/\(GUEST_/);
+        await site.frontEnd.end(requestId).catch(() => {});
+        await clean();
+      });
+    },
+    240_000,
+  );
+});

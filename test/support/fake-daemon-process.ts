@@ -1,0 +1,64 @@
+/**
+ * The daemon on a fake site as a process of its own, to be killed: lease, poller and worker as lib/daemon.ts puts them
+ * together, on the hosts and guests of the world that fault-site.ts made. Its one argument is a JSON file.
+ */
+import { readFileSync } from 'node:fs';
+import type { Config } from '../../lib/config/config';
+import { LocalHost } from '../../lib/host/local-host';
+import { Slots } from '../../lib/host/slots';
+import { createLogger } from '../../lib/log';
+import { PluginRegistry } from '../../lib/plugins/registry';
+import { jobMaker } from '../../lib/states/job-maker';
+import { openStore } from '../../lib/store/open-store';
+import { LeaseKeeper } from '../../lib/work/lease-keeper';
+import { Poller } from '../../lib/work/poller';
+import { Worker } from '../../lib/work/worker';
+import { NO_DELIVERIES } from './deliveries';
+import { FakeGuests } from './fake-guest';
+import { FakeHost } from './fake-host';
+
+export interface FakeDaemonSettings {
+  readonly config: Config;
+  readonly managementNodeId: number;
+  /** Name of the host and folder of its world. */
+  readonly world: { readonly name: string; readonly folder: string };
+  /** From where a user is connected to every guest. */
+  readonly userAddress: string;
+}
+
+async function main(file: string): Promise<void> {
+  const settings = JSON.parse(readFileSync(file, 'utf8')) as FakeDaemonSettings;
+  const { config, managementNodeId, world } = settings;
+  const log = createLogger(config.log);
+  const { store } = openStore({ database: config.database });
+  const keeper = new LeaseKeeper(store, config.leaseSeconds, log);
+  const host = new FakeHost({ name: world.name, at: world.folder });
+  const guests = new FakeGuests(host);
+  const stdout = `@@remote_address ${settings.userAddress}\n`;
+  for (const computer of ['vm1', 'vm2']) {
+    guests.behave(computer, { failing: { match: /announced=\$3/, exitCode: 0, stdout } });
+  }
+  const makeJob = jobMaker({
+    config,
+    store,
+    hosts: { get: () => host, loadSlots: () => new Slots(2) },
+    connector: guests,
+    registry: new PluginRegistry(config, log),
+    addSecret: (value) => log.addSecret(value),
+    slots: new Slots(config.maxLoads),
+    node: new LocalHost({ name: 'node' }),
+    queues: NO_DELIVERIES,
+  });
+  for (;;) {
+    const lease = await keeper.acquire(managementNodeId, new AbortController().signal);
+    const worker: Worker = new Worker(store, config, makeJob, log, () => poller.pollNow());
+    const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
+    poller.start();
+    while (await keeper.beat(lease)) await new Promise((resolve) => setTimeout(resolve, 1000));
+    log.warn('the lease was lost');
+    await poller.stop();
+    await worker.stop('the lease was lost');
+  }
+}
+
+void main(process.argv[2]!);
