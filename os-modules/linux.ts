@@ -16,6 +16,7 @@ import {
   RUN_SCRIPT,
 } from './linux-scripts/in-use';
 import { POST_LOAD } from './linux-scripts/post-load';
+import { PRE_CAPTURE } from './linux-scripts/pre-capture';
 import { RESERVE } from './linux-scripts/reserve';
 import {
   accountLines,
@@ -59,7 +60,7 @@ const linux: OsModule = {
       setHostname,
       Math.round(Date.now() / 1000),
     ];
-    const input = [randomBytes(18).toString('base64url'), ...imageLines(context)].join('\n');
+    const input = [randomPassword(), ...imageLines(context)].join('\n');
     warn(context, await context.guest.script('post-load', POST_LOAD, args, `${input}\n`));
   },
 
@@ -122,6 +123,12 @@ const linux: OsModule = {
     warn(context, await context.guest.script('post-reservation', POST_RESERVATION));
   },
 
+  async preCapture(context) {
+    const { computer } = context.reservation;
+    const input = [randomPassword(), ...imageLines(context, context.imageName)].join('\n');
+    warn(context, await context.guest.script('pre-capture', PRE_CAPTURE, [computer.privateIp ?? ''], `${input}\n`));
+  },
+
   async notifyUser({ guest, reservation, message }) {
     await guest.script('notify-user', NOTIFY_USER, [reservation.user.login], `${plainText(message)}\n`);
   },
@@ -145,10 +152,12 @@ const linux: OsModule = {
 
 export default linux;
 
+const randomPassword = (): string => randomBytes(18).toString('base64url');
+
 /** `currentimage.txt` in VCL's order of lines; the script adds the mark of the post-load. */
-function imageLines({ reservation: { image, computer } }: OsContext): string[] {
+function imageLines({ reservation: { image, computer } }: OsContext, imageName = image.name): string[] {
   return [
-    plainText(image.name),
+    plainText(imageName),
     `id=${image.id}`,
     `prettyname=${plainText(image.prettyName)}`,
     `imagerevision_id=${image.revisionId}`,

@@ -161,7 +161,7 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
   ),
   guestShutdownTimeoutMs: setting(
     wholeNumber(1000, DAY, 'milliseconds'),
-    'How long a guest may take to obey its power button.',
+    'How long a guest may take to obey its power button; where it must go down, its power is cut then.',
     3 * MINUTE,
   ),
   vmWatchIntervalMs: setting(

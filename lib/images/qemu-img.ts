@@ -10,7 +10,7 @@
 export const EXIT = { busy: 16, diskFull: 28, damaged: 65, wrongSum: 66, lockTimeout: 75 } as const;
 
 /** Free space of a folder in KiB. */
-const FREE_KIB = `free_kib() { df -Pk "$1" | awk 'END { print $4 }'; }`;
+export const FREE_KIB = `free_kib() { df -Pk "$1" | awk 'END { print $4 }'; }`;
 
 const MOST_MEMORY_BYTES = 4 * 2 ** 30;
 

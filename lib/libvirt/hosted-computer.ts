@@ -7,6 +7,7 @@ import type { Config } from '../config/config';
 import { ProvisiondError } from '../errors';
 import { Fence } from '../host/fence';
 import { type Host, type RunOptions, type RunResult, script } from '../host/host';
+import { type NewBase, recordBase } from '../images/base-record';
 import { ImageStore } from '../images/image-store';
 import type { Log } from '../log';
 import type { BaseRecords } from '../model/base-file';
@@ -124,6 +125,15 @@ export class HostedComputer {
       }),
       ...(onCopyProgress && { onProgress: (percent: number) => onCopyProgress(imageName, percent) }),
     });
+  }
+
+  /** Makes a file in the datastore known as a base image that loads may use. @throws IMAGE_UNTRUSTED */
+  async recordBase(file: string, base: NewBase): Promise<void> {
+    const { bases, signal } = this.parts;
+    if (!bases) return;
+    const hostId = this.reservation.host!.computerId;
+    const timeoutMs = this.settings.imageTimeoutMs;
+    await recordBase({ host: this.host, hostId, records: bases, timeoutMs, signal }, file, base);
   }
 
   /** How far a copy of the reservation's image is, for its story. */

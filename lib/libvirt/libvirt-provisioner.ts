@@ -11,6 +11,7 @@ import { retrieveImage } from '../images/retrieval';
 import { ownDomainNamed, removeDomains } from './delete-domain';
 import { releaseAddress } from './dhcp';
 import { diagnoseGuest } from './diagnose';
+import { DomainCapture } from './domain-capture';
 import { DomainLoad } from './domain-load';
 import { forgetHostFacts, hostFacts } from './host-facts';
 import { HostedComputer, type ProvisionerParts } from './hosted-computer';
@@ -29,6 +30,7 @@ export interface DriverChooser {
 
 export class LibvirtProvisioner implements Provisioner {
   readonly load: DomainLoad;
+  readonly capture: DomainCapture;
   private readonly computer: HostedComputer;
   private readonly signal: AbortSignal;
   private driver: Promise<HypervisorDriver> | null = null;
@@ -41,6 +43,7 @@ export class LibvirtProvisioner implements Provisioner {
     this.computer = new HostedComputer(parts);
     this.signal = parts.signal ?? new AbortController().signal;
     this.load = new DomainLoad(this.computer, () => this.initialise());
+    this.capture = new DomainCapture(this.computer);
   }
 
   get reservation(): Reservation {

@@ -51,12 +51,31 @@ export function imageLock(profile: Pick<VmProfile, 'datastorePath'>, imageName: 
   return path.posix.join(profile.datastorePath, `.${imageName}.lock`);
 }
 
+/** As VCL keeps images in its repository: a folder an image. */
+export function repositoryImagePath(repositoryPath: string, imageName: string, format: string): string {
+  return path.posix.join(repositoryPath, imageName, `${imageName}.${format}`);
+}
+
 export function domainXmlPath(
   xmlDirectory: string,
   computer: Pick<ComputerFacts, 'shortName'>,
   image: Pick<ImageFacts, 'id' | 'revision'>,
 ): string {
   return path.posix.join(xmlDirectory, `${fileBaseName(computer, image)}.xml`);
+}
+
+/** `image.name` is the shortest column that holds it. */
+const MAX_IMAGE_NAME = 70;
+
+/**
+ * The name that a captured image gets: `<OS>-<pretty name>-<image id>-v<revision>`, the OS without the words vmware and
+ * image, the pretty name without what is no letter and no digit (VCL's libvirt module, `get_new_image_name`).
+ */
+export function capturedImageName(image: NamedImage & { readonly os: { readonly name: string } }): string {
+  const os = image.os.name.replace(/vmware|image/gi, '').replace(/[^A-Za-z0-9._-]/g, '') || image.os.name;
+  const suffix = `-${image.id}-v${image.revision}`;
+  const middle = image.prettyName.replace(/[^A-Za-z0-9]/g, '');
+  return `${os}-${middle.slice(0, Math.max(0, MAX_IMAGE_NAME - os.length - 1 - suffix.length))}${suffix}`;
 }
 
 /** First label of a host name; addresses are left whole. */

@@ -33,7 +33,8 @@
  *
  * THE LIFE OF AN OS MODULE: `postLoad` after the guest answered; then, each at most once at a time, `reserve`,
  * `setFixedAddress`, `grantAccess`, `updateCluster`, `postReserve`, `isUserConnected` (repeatedly), `postInitialConnection`; at the end either
- * `sanitize` (the machine is handed out again) or `postReservation` (it is reloaded). `reboot` on demand. Every stage
+ * `sanitize` (the machine is handed out again) or `postReservation` (it is reloaded). `reboot` on demand; `preCapture`
+ * and `shutdown` when the machine becomes an image. Every stage
  * is optional and MUST be safe to repeat from its beginning.
  *
  * THE LIFE OF A PREDICTIVE MODULE: `decide` once a reservation is over and its machine was used. It only asks.
@@ -240,6 +241,12 @@ export interface OsModule extends Plugin {
   sanitize?(context: ReserveContext): Promise<void>;
   /** Last stage before the machine is reloaded or removed. */
   postReservation?(context: OsContext): Promise<void>;
+  /**
+   * The machine becomes an image: nothing of its user and of this one computer may stay in it. Only called on a disk that
+   * can be thrown away or given back; the guest is shut down next.
+   * @param context with the name that the image gets; `currentimage.txt` is to hold it
+   */
+  preCapture?(context: OsContext & { readonly imageName: string }): Promise<void>;
   /** Shows a line on the terminals or the desktop of the reservation's user, if he is there. */
   notifyUser?(context: OsContext & { readonly message: string }): Promise<void>;
   /**

@@ -38,6 +38,7 @@ const HOOKS: Readonly<
       'notifyUser',
       'runScript',
       'reboot',
+      'preCapture',
       'shutdown',
     ],
   },

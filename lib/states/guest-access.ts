@@ -90,6 +90,18 @@ export class GuestAccess {
     await this.call('setFixedAddress', undefined, { address });
   }
 
+  /** @param imageName what the guest becomes */
+  async preCapture(imageName: string): Promise<void> {
+    await this.call('preCapture', undefined, { imageName });
+  }
+
+  /** Asks it to go down; it answers first. @returns false when its OS module cannot ask */
+  async shutdown(): Promise<boolean> {
+    if (!this.osModule().shutdown) return false;
+    await this.call('shutdown');
+    return true;
+  }
+
   async reboot(): Promise<void> {
     await this.call('reboot');
   }

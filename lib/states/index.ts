@@ -1,14 +1,15 @@
 /** Every request state and who works it. A state without a handler does not compile. */
 import type { Reservation } from '../model/reservation';
 import type { WorkableState } from '../model/states';
+import { checkpointState } from './checkpoint';
 import { deletedState } from './deleted';
+import { imageState } from './image';
 import { imageinuseState } from './imageinuse';
 import { imageprepState } from './imageprep';
 import { inuseState } from './inuse';
 import type { StateHandler } from './job';
 import { makeproductionState } from './makeproduction';
 import { newState } from './new';
-import { notYet } from './not-yet';
 import { preloadHandler } from './preload';
 import { reboothardState, rebootsoftState } from './reboot';
 import { reinstallState } from './reinstall';
@@ -28,8 +29,8 @@ export const STATE_HANDLERS: Readonly<Record<WorkableState, StateHandler>> = {
   timeout: timeoutState,
   deleted: deletedState,
   imageinuse: imageinuseState,
-  image: notYet('image'),
-  checkpoint: notYet('checkpoint'),
+  image: imageState,
+  checkpoint: checkpointState,
   imageprep: imageprepState,
   makeproduction: makeproductionState,
   rebootsoft: rebootsoftState,

@@ -52,6 +52,8 @@ export interface Job extends LoadContext {
 
 export interface Findings {
   nodeStatus?: NodeStatus;
+  /** The machine to be captured was off when this run first looked. */
+  machineWasOff?: boolean;
   reclaim?: 'keep' | 'sanitize' | 'reload' | 'unload';
   /** The computer's domain ran when its fate was decided. */
   guestRuns?: boolean;
@@ -67,8 +69,6 @@ export interface StateHandler {
   /** `load` work counts against the limits of loads; `attend` waits for people and costs next to nothing. */
   readonly kind: 'load' | 'attend';
   readonly steps: readonly JobStep[];
-  /** This version can only say that it cannot. */
-  readonly isNotYet?: true;
   readonly onSuccess: (job: Job) => Transition;
   /** What follows of a failure, instead of what `outcome.ts` says for the state. */
   readonly onFailure?: (job: Job) => Transition;

@@ -9,6 +9,9 @@ import { closeNatPorts } from './nat';
 import { predict } from './predict';
 import { releaseComputer } from './release-computer';
 
+/** VCL's `noimage`. */
+const NO_IMAGE_ID = 1;
+
 type Fate = NonNullable<Findings['reclaim']>;
 
 /** @param story the loadlog name: the state's own */
@@ -20,6 +23,11 @@ function reclaimSteps(story: string): JobStep[] {
   return [
     closeNatPorts,
     { name: 'decide what becomes of the computer', story: { before: story }, run: decide },
+    {
+      name: 'remove an unfinished capture',
+      done: ({ reservation: { image, host } }) => !image.deleted || host === null,
+      run: (job) => job.provisioner.capture.image.remove(),
+    },
     { name: 'clean the guest', done: (job) => job.findings.reclaim !== 'sanitize', run: sanitize },
     { name: 'say goodbye to the guest', done: isKept, run: sayGoodbye },
     { name: 'unload the computer', done: (job) => job.findings.reclaim !== 'unload', run: releaseComputer },
@@ -64,7 +72,12 @@ async function fateOf(job: Job): Promise<Fate> {
 async function afterUse(job: Job): Promise<Fate> {
   const decision = await predict(job);
   if (decision.action === 'unload') return 'unload';
-  job.findings.nextImage = decision.image;
+  const { image, computer } = job.reservation;
+  // The target of a capture that came to nothing never was: the computer gets what it had.
+  const isMissing = image.deleted && decision.image.revisionId === image.revisionId;
+  if (isMissing && computer.currentImageId === NO_IMAGE_ID) return 'unload';
+  const had = { id: computer.currentImageId, revisionId: computer.currentRevisionId };
+  job.findings.nextImage = isMissing ? { ...decision.image, ...had } : decision.image;
   return 'reload';
 }
 

@@ -175,7 +175,7 @@ export interface Recovery {
   readonly from: { readonly state: StateName; readonly lastState: StateName };
   /** Null: nothing has to be written. */
   readonly to: { readonly state: StateName; readonly lastState: StateName } | null;
-  readonly computer: 'failed' | 'available' | null;
+  readonly computer: 'failed' | 'available' | 'inuse' | null;
   /** What comes of it, for people. */
   readonly says: string;
 }

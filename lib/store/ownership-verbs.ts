@@ -82,8 +82,13 @@ async function recover(tx: Queryable, requestId: number, kind: RecoveryKind, dry
   return recovery;
 }
 
-async function setComputers(tx: Queryable, requestId: number, state: 'failed' | 'available'): Promise<void> {
-  const only = state === 'available' ? `stateid = ${STATE_IDS.failed}` : `stateid not in (${stateIds('maintenance')})`;
+async function setComputers(tx: Queryable, requestId: number, state: NonNullable<Recovery['computer']>): Promise<void> {
+  const only = {
+    available: `stateid = ${STATE_IDS.failed}`,
+    // A capture that failed has put it aside, with its user's machine on it.
+    inuse: `stateid in (${stateIds('maintenance', 'failed')})`,
+    failed: `stateid not in (${stateIds('maintenance')})`,
+  }[state];
   await tx.change(
     `update computer set stateid = ? where ${only} and stateid <> ${STATE_IDS.deleted}
        and id in (select computerid from reservation where requestid = ?)`,
@@ -109,7 +114,8 @@ function plan(requestId: number, kind: RecoveryKind, facts: Facts): Recovery {
       return { ...base, to: null, says: 'it is being released already' };
     }
     const says = 'the daemon clears its computer, which becomes available, and removes the request';
-    return { ...base, to: { state: 'deleted', lastState: work === 'deleted' ? 'inuse' : work }, says };
+    const computer = isFailedCapture(from) ? ('inuse' as const) : null;
+    return { ...base, to: { state: 'deleted', lastState: work === 'deleted' ? 'inuse' : work }, computer, says };
   }
   if (holder !== null) {
     const hint = `Wait for it, or take the machine away: provisiond recover ${requestId} --release`;
@@ -123,6 +129,11 @@ function plan(requestId: number, kind: RecoveryKind, facts: Facts): Recovery {
   return retry(base, work);
 }
 
+/** As the restart in VCL's dashboard: the computer is the user's again, and what becomes of it is decided anew. */
+function isFailedCapture({ state, lastState }: Recovery['from']): boolean {
+  return state === 'maintenance' && (lastState === 'image' || lastState === 'checkpoint');
+}
+
 function retry(base: Omit<Recovery, 'to' | 'says'>, work: StateName): Recovery {
   const { requestId, from } = base;
   if (from.state === 'pending') {
@@ -132,6 +143,10 @@ function retry(base: Omit<Recovery, 'to' | 'says'>, work: StateName): Recovery {
   if (!isWorkable(work) || from.state === 'complete') {
     const hint = `Make a new reservation, or clear its computer: provisiond recover ${requestId} --release`;
     throw new ProvisiondError('CONFLICT', `request ${requestId} (${from.state}/${from.lastState}) is over`, { hint });
+  }
+  if (isFailedCapture(from)) {
+    const says = `the daemon makes the image once more from the user's machine (${work})`;
+    return { ...base, to: { state: work, lastState: 'inuse' }, computer: 'inuse', says };
   }
   const says = `the daemon works it once more from the top, as ${work}; a failed computer is used again`;
   return { ...base, to: { state: work, lastState: work }, computer: 'available', says };

@@ -1,5 +1,6 @@
 /** The store, put together from its verbs. */
 import { baseVerbs } from './base-verbs';
+import { captureVerbs } from './capture-verbs';
 import { blockVerbs } from './blocks';
 import { censusVerbs } from './census-verbs';
 import { claimVerbs } from './claim-verbs';
@@ -44,6 +45,7 @@ export function sqlStore(db: Database): Store {
     ...natVerbs(db),
     ...imageVerbs(db),
     ...baseVerbs(db),
+    ...captureVerbs(db),
     ...finishVerbs(db),
     ...operationVerbs(db),
     ...vmVerbs(db),

@@ -139,6 +139,16 @@ export interface StoreFinding {
   readonly mend: string | null;
 }
 
+export interface CapturedImage {
+  /** The base name of its files. */
+  readonly name: string;
+  readonly sizeMiB: number;
+  /** By VCL's `imagetype.name`. */
+  readonly format: string;
+  /** What becomes of the computer: loaded with the new image, or kept by its user (whose absence then counts no more). */
+  readonly then: 'reload' | 'keep';
+}
+
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
 export interface Store extends BackgroundStore, OperationStore, BaseRecords {
@@ -239,6 +249,16 @@ export interface Store extends BackgroundStore, OperationStore, BaseRecords {
 
   /** Management nodes that images may be fetched from. */
   imagePartners(managementNodeId: number): Promise<ImagePartner[]>;
+  // --- captures
+  /** Image and revision of the reservation are there for users: not marked deleted. */
+  isImageLive(reservation: Reservation): Promise<boolean>;
+  /** The pretty name of another image, or of that of another revision, which has that file name; null: nobody has. */
+  imageNamed(name: string, reservation: Reservation): Promise<string | null>;
+  /**
+   * The captured image becomes one that users get: names, size, dates, deleted flags, and the reload of the computer with
+   * it, all or nothing. Written again it is the same. @throws CONFLICT for a name that is taken
+   */
+  recordCapture(claim: Claim, reservation: Reservation, captured: CapturedImage): Promise<void>;
 
   // --- clusters
   /** All reservations of a request, the parent first. */

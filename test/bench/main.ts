@@ -2,6 +2,8 @@
 import { parseArgs } from 'node:util';
 import { Site } from '../support/site';
 import { measureCopies } from './copies';
+import { readLab } from '../support/lab';
+import { measureCaptures } from './captures';
 import { measureCounts } from './counts';
 import { addCrowd } from './crowd';
 import { measureLoads, measureWarmStarts } from './loads';
@@ -39,6 +41,7 @@ async function measureAll(rounds: number, quick: boolean): Promise<Measure[]> {
   // One site after the other: their computers have the same addresses.
   return [
     ...(await measureSite(rounds, quick ? 5 : 15)),
+    ...(await measureCaptures(readLab(), rounds, say)),
     ...(await measureCounts(CROWD)),
     ...(await measureProgramStart(rounds)),
     ...(await measureCopies(rounds)),

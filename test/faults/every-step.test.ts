@@ -72,7 +72,7 @@ function pointsOf(state: WorkableState, place: number): Point[] {
 }
 
 const SHORT: readonly WorkableState[] = ['new', 'reinstall', 'deleted'];
-const states = WORKABLE_REQUEST_STATES.filter((state) => !STATE_HANDLERS[state].isNotYet);
+const states = WORKABLE_REQUEST_STATES;
 
 wherever('kill -9 at a step border, in the fake world', () => {
   let fault: FaultSite | undefined;

@@ -250,7 +250,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
     }, 60_000);
 
     it.each(['image', 'checkpoint'])(
-      'in state %s, which this version cannot work, is put aside with a clear error',
+      'in state %s, with an image that users have already, is put aside with a clear error',
       async (state) => {
         await open();
         const requestId = await site.reserve({ computer: 'vm1' });
@@ -259,8 +259,9 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
         await site.database('request').where({ id: requestId }).update({ stateid: id });
         await eventually(async () => (await site.requestState(requestId)) === `maintenance/${state}`, 20);
         const { timeline } = await site.frontEnd.show(requestId);
-        expect(timeline).toContainEqual(expect.objectContaining({ kind: 'failed', errorCode: 'NOT_YET' }));
+        expect(timeline).toContainEqual(expect.objectContaining({ kind: 'failed', errorCode: 'REQUEST_INVALID' }));
         expect(await site.computerState('vm1')).toBe('maintenance');
+        expect(await site.inGuest('192.168.121.11', 'echo runs')).toBe('runs\n');
       },
       90_000,
     );

@@ -10,11 +10,14 @@ import type { Claim, FinishOutcome, Transition } from '../../lib/store/store';
 import { Narrator } from '../../lib/work/narrator';
 import { Siblings } from '../../lib/work/siblings';
 import { RequestWatch } from '../../lib/work/request-watch';
+import { captureTraces, orderCapture } from './capture-order';
 import { FakeSite, USER_ADDRESS, type FakeSiteOptions } from './fake-site';
 import type { StepWorld } from './step-harness';
 
 export class StateWorld implements StepWorld<Job, Transition> {
   private readonly narrators: Narrator[] = [];
+  /** Places on hosts: they went with the process that had them. */
+  private readonly places: (() => void)[] = [];
   requestId = 0;
   claim!: Claim;
 
@@ -47,6 +50,12 @@ export class StateWorld implements StepWorld<Job, Transition> {
     return this;
   }
 
+  /** A new image of the machine, as the front end orders it. */
+  async orderCapture(state: 'image' | 'checkpoint'): Promise<this> {
+    await orderCapture(this.site.database, this.requestId, state);
+    return this;
+  }
+
   /** Takes the request up. */
   async take(): Promise<this> {
     const { store, lease } = this.site;
@@ -73,6 +82,7 @@ export class StateWorld implements StepWorld<Job, Transition> {
 
   async newContext(signal: AbortSignal): Promise<Job> {
     const { site, claim } = this;
+    for (const release of this.places.splice(0)) release();
     const [reservation] = await site.store.readReservations(claim);
     const watch = RequestWatch.of(claim);
     watch.begin(reservation!);
@@ -89,12 +99,13 @@ export class StateWorld implements StepWorld<Job, Transition> {
       variables: new Map(),
       log: site.log,
       whenEnded: () => Promise.resolve(),
-      onEnd: () => {},
+      onEnd: (release) => this.places.push(release),
     });
   }
 
-  traces(): Promise<string[]> {
-    return this.site.traces();
+  /** What is on hosts and in rows, and what there is of captured images. */
+  async traces(): Promise<string[]> {
+    return [...(await this.site.traces()), ...(await captureTraces(this.site))];
   }
 
   /** Writes what `outcome.ts` says, and looks whether the rows say the same afterwards. */
@@ -149,6 +160,8 @@ export const SCENES: Partial<Record<WorkableState, Scene>> = {
   inuse: (world) => used(world),
   timeout: (world) => used(world).then((inUse) => inUse.overwrite('timeout')),
   deleted: (world) => used(world).then((inUse) => inUse.overwrite('deleted')),
+  image: (world) => used(world).then((inUse) => inUse.orderCapture('image')),
+  checkpoint: (world) => used(world).then((inUse) => inUse.orderCapture('checkpoint')),
 };
 
 export async function loaded(world: StateWorld): Promise<StateWorld> {

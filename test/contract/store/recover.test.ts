@@ -54,6 +54,18 @@ describeOnBoth('recover', (current) => {
     expect(await t.take(requestId)).toMatchObject({ state: 'new' });
   });
 
+  it.each([
+    ['retry', 'image', 'image/inuse'],
+    ['retry', 'checkpoint', 'checkpoint/inuse'],
+    ['release', 'image', 'deleted/image'],
+  ] as const)('--%s gives the machine of a failed %s back to its user first', async (kind, state, after) => {
+    const t = current();
+    const requestId = await requestIn(t, 'maintenance', state);
+    await t.db.change(`update computer set stateid = ${STATE_IDS.maintenance}`);
+    await t.frontEnd.recover(requestId, kind, { dryRun: false });
+    expect([await stateOf(t, requestId), await computerOf(t, requestId)]).toEqual([after, 'inuse']);
+  });
+
   it('--retry has nothing to do for what the daemon will take up anyway, and refuses what is over', async () => {
     const t = current();
     for (const state of ['new', 'pending'] as const) {

@@ -1,6 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { domainName, domainUuid, fileBaseName, generatedMac, overlayPath, shortName } from '../../../lib/model/names';
+import {
+  capturedImageName,
+  domainName,
+  domainUuid,
+  fileBaseName,
+  generatedMac,
+  overlayPath,
+  shortName,
+} from '../../../lib/model/names';
 
 const image = { id: 12, revision: 3, prettyName: 'Debian 12 (lab)' };
 const computer = (name: string) => ({ id: 5, shortName: name });
@@ -55,4 +63,20 @@ it('the UUID of a load is the same when it is resumed, and another for the next 
   expect(domainUuid(1, 2, 'a')).toBe(domainUuid(1, 2, 'a'));
   expect(domainUuid(1, 2, 'a')).not.toBe(domainUuid(1, 2, 'b'));
   expect(domainUuid(1, 2, 'a')).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+});
+
+describe('the name of a captured image', () => {
+  const captured = (os: string, prettyName: string) => capturedImageName({ ...image, prettyName, os: { name: os } });
+
+  it('is OS, pretty name, image and revision, without the words vmware and image', () => {
+    expect(captured('vmwarelinux', 'Debian 12_(lab)')).toBe('linux-Debian12lab-12-v3');
+    expect(captured('win7image', 'Büro')).toBe('win7-Bro-12-v3');
+    expect(captured('image', 'x')).toBe('image-x-12-v3');
+  });
+
+  it('fits image.name, and keeps what tells images apart', () => {
+    const name = captured('vmwareubuntu', 'x'.repeat(100));
+    expect(name).toHaveLength(70);
+    expect(name).toMatch(/^ubuntu-x+-12-v3$/);
+  });
 });
