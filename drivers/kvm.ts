@@ -22,11 +22,13 @@ const driver: HypervisorDriver = {
     else await images.copyBase(base, disk);
   },
 
-  extendDomainXml({ domain }) {
+  extendDomainXml({ domain }, { reservation }) {
     if (domain.$?.type === 'kvm') Object.assign(nodes(domain.cpu)[0]!, { $: { mode: 'host-model' } });
     Object.assign(nodes(domain.devices)[0]!, {
       channel: [{ $: { type: 'unix' }, target: [{ $: { type: 'virtio', name: 'org.qemu.guest_agent.0' } }] }],
       rng: [{ $: { model: 'virtio' }, backend: [{ $: { model: 'random' }, _: '/dev/urandom' }] }],
+      // Without it a guest that panicked looks running. Windows has no driver for it.
+      ...(reservation.image.os.type !== 'windows' && { panic: [{ $: { model: 'isa' } }] }),
     });
     return { domain };
   },

@@ -20,10 +20,13 @@ import type { ManagementNodeFacts } from './model/reservation';
 import { type OpenStore, openStore } from './store/open-store';
 import type { Lease, Store } from './store/store';
 import { BlockAllocations } from './work/block-allocations';
+import { VmRecords } from './operations/vm-records';
 import { LeaseKeeper } from './work/lease-keeper';
+import { OperationInbox } from './work/operation-inbox';
 import { Poller } from './work/poller';
 import { Queues } from './work/queues';
 import { schedule } from './work/schedule';
+import { VmWatcher } from './work/vm-watcher';
 import { Worker } from './work/worker';
 
 export interface RunningDaemon {
@@ -170,6 +173,9 @@ async function beActive(
   const worker: Worker = new Worker(store, live.view, makeJob, log, () => poller.pollNow());
   const poller: Poller = new Poller(store, worker, lease, parts.config.pollIntervalMs, log);
   const endListening = live.listen(({ pollIntervalMs }) => poller.setInterval(pollIntervalMs));
+  const records = new VmRecords(store, log);
+  const operations = new OperationInbox(parts, records, lease, log);
+  const watcher = new VmWatcher(Object.assign(Object.create(parts) as Parts, { records, operations }), lease, log);
   const heartbeat = schedule('heartbeat', '*/5 * * * * *', log, async () => {
     if (!(await keeper.beat(lease))) lost.abort(new Error('the lease was lost'));
   });
@@ -180,16 +186,25 @@ async function beActive(
     onQueued: parts.mailer.isOn ? () => void queues.lookAtMessages() : null,
   });
   const allocations = schedule('block allocations', '*/30 * * * * *', log, blocks.look);
-  const prune = schedule('prune', '7 17 * * * *', log, queues.prune);
+  const prune = schedule('prune', '7 17 * * * *', log, async () => {
+    await queues.prune();
+    const pruned = await store.pruneOperations(lease, live.current.operationRetentionDays);
+    if (pruned > 0) log.info(`removed ${pruned} operations that are long over`);
+  });
   try {
     await keeper.beat(lease);
     poller.start();
+    operations.start();
+    watcher.start();
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
     endListening();
-    await Promise.all([blocks, heartbeat, refresh, deliveries, allocations, prune, poller].map((each) => each.stop()));
+    const busy = [watcher, blocks, heartbeat, refresh, deliveries, allocations, prune, poller];
+    await Promise.all(busy.map((each) => each.stop()));
+    const operationsStop = operations.stop(stopping.aborted ? 'the daemon stops' : 'the lease was lost');
     if (stopping.aborted) await worker.stopForGood('the daemon stops');
     else await worker.stop('the lease was lost');
+    await operationsStop;
     await queues.stop();
     if (!lost.signal.aborted)
       await store.releaseLease(lease).catch((error: unknown) => log.warn('lease not released', { error }));

@@ -118,6 +118,23 @@ export const CATALOGUE = {
   NOT_YET: entry('request', false, 'This version does not do that yet; CHANGELOG.md says what it does'),
   NOT_FOUND: entry('request', false, 'provisiond list shows what there is'),
   CONFLICT: entry('request', false, 'Look at the present state first: provisiond show, provisiond list'),
+  // Operations on VMs
+  OPERATION_INVALID: entry('request', false, 'lib/operations/README.md has an example row for each kind'),
+  OPERATION_BLOCKED: entry('request', false, 'Whoever blocked it gave the reason; provisiond vm unblock takes it back'),
+  VM_BAD_POWER_STATE: entry('request', false, 'provisiond vm show COMPUTER lists what is allowed now'),
+  OTHER_OPERATION_IN_PROGRESS: entry('request', false, 'Wait for it, cancel it, or ask for a harder one'),
+  VM_LACKS_FEATURE: entry('request', false, 'The message says what the VM lacks'),
+  VM_SHUTDOWN_TIMEOUT: entry('computer', false, 'The guest ignores its power button: provisiond vm hard_shutdown'),
+  VM_REBOOT_TIMEOUT: entry('computer', false, 'The guest ignores its power button: provisiond vm hard_reboot'),
+  VM_RESUME_FAILED: entry(
+    'computer',
+    false,
+    'The saved memory is kept: try again, or discard it: provisiond vm hard_shutdown',
+  ),
+  DOMAIN_EXISTS: entry('request', false, 'The VM is there and runs; nothing has to be reset'),
+  HOST_IS_LIVE: entry('request', false, 'The host lives: look at its libvirtd'),
+  SNAPSHOT_NOT_FOUND: entry('request', false, 'provisiond vm show COMPUTER lists its snapshots'),
+  OPERATION_CANCELLED: entry('request', false, 'Somebody asked for that, or for something harder'),
   // Database
   DATABASE_UNAVAILABLE: entry(
     'daemon',

@@ -26,13 +26,20 @@ const BY_CODE: { readonly [C in ErrorCode]?: ExitCode } = {
   COMPUTER_NOT_AVAILABLE: EXIT.conflict,
   ADDRESS_TAKEN: EXIT.conflict,
   DOMAIN_NOT_OURS: EXIT.conflict,
+  VM_BAD_POWER_STATE: EXIT.conflict,
+  OPERATION_BLOCKED: EXIT.conflict,
+  OTHER_OPERATION_IN_PROGRESS: EXIT.conflict,
+  DOMAIN_EXISTS: EXIT.conflict,
+  HOST_IS_LIVE: EXIT.conflict,
+  SNAPSHOT_NOT_FOUND: EXIT.notFound,
+  OPERATION_INVALID: EXIT.usage,
   IMAGE_AMBIGUOUS: EXIT.conflict,
   CLAIM_LOST: EXIT.tryAgain,
   REQUEST_INVALID: EXIT.usage,
 };
 
 /** The exit code for an error: by its code, else "try again" when that may help, else by who must act. */
-export function exitCodeOf(error: ProvisiondError): ExitCode {
+export function exitCodeOf(error: Pick<ProvisiondError, 'code' | 'retryable' | 'blame'>): ExitCode {
   const known = BY_CODE[error.code];
   if (known !== undefined) return known;
   if (error.retryable) return EXIT.tryAgain;

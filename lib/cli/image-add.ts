@@ -1,8 +1,10 @@
 /** `provisiond image add`: an image file becomes an image that can be reserved. */
 import type { Command } from 'commander';
 import { ProvisiondError } from '../errors';
+import { recordBase } from '../images/base-record';
 import type { FrontEnd, HostSummary } from '../store/front-end';
 import type { App } from './app';
+import { addImageFileVerbs } from './image-files';
 import { checkImageFile, uploadImage } from './image-upload';
 import { type Execute, addVerb, machineName, wholeNumber } from './verb';
 
@@ -16,7 +18,7 @@ interface ImageOptions {
 }
 
 export function addImageVerbs(program: Command, execute: Execute): void {
-  const image = program.command('image').description('enter images');
+  const image = program.command('image').description('enter images, and look after their files on the hosts');
   addVerb(image, 'add', {
     about: "put an image file into a host's datastore and enter it as a new image",
     examples: ['image add debian12.qcow2 --name "Debian 12" --ram 512'],
@@ -31,6 +33,7 @@ export function addImageVerbs(program: Command, execute: Execute): void {
     .action((file: string, options: ImageOptions, command: Command) =>
       execute(command, (app) => addImage(app, file, options)),
     );
+  addImageFileVerbs(image, execute);
 }
 
 async function addImage(app: App, file: string, options: ImageOptions): Promise<void> {
@@ -39,7 +42,8 @@ async function addImage(app: App, file: string, options: ImageOptions): Promise<
   const { facts, name: hostName } = await chooseHost(frontEnd, options.host);
   const { datastorePath, datastoreFormat } = facts.profile;
   await checkImageFile(file, datastoreFormat);
-  const upload = await uploadImage(app.hosts.get(facts), file, datastorePath, {
+  const host = app.hosts.get(facts);
+  const upload = await uploadImage(host, file, datastorePath, {
     transport: facts.connection.transport,
     timeoutMs: config.imageTimeoutMs,
     onProgress: (bytes, total) => print.live(`copying to ${hostName}: ${Math.floor((bytes / total) * 100)} %`),
@@ -49,6 +53,8 @@ async function addImage(app: App, file: string, options: ImageOptions): Promise<
     const sizeMiB = Math.ceil(upload.sizeBytes / 2 ** 20);
     const added = await frontEnd.addImage({ prettyName, os, ramMiB: ram, cpus, sizeMiB, owner });
     const path = await upload.publish(`${added.fileName}.${datastoreFormat}`);
+    const place = { host, hostId: facts.computerId, records: app.open().store, timeoutMs: config.imageTimeoutMs };
+    await recordBase(place, path, { imageName: added.fileName, source: `added from ${file}`, sha256: upload.sha256 });
     print.result({ ...added, host: hostName, path, sizeMiB }, () => `image "${prettyName}" is ${path} on ${hostName}`);
   } catch (error) {
     await upload.discard().catch(() => {});

@@ -9,7 +9,8 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { ProvisiondError } from '../errors';
 import { type Host, script } from '../host/host';
-import { HEADER_BYTES, checkImageHeader } from '../images/qcow2-header';
+import { VMDK_HEADER_BYTES, checkImageHeader } from '../images/image-header';
+import { SUM_OF } from '../images/qemu-img';
 
 const PIECE_BYTES = 8 * 2 ** 20;
 
@@ -24,6 +25,7 @@ export interface UploadOptions {
 /** A file that arrived, under a name that nobody uses. */
 export interface Upload {
   readonly sizeBytes: number;
+  readonly sha256: string;
   /** Gives it its name. @throws CONFLICT when there is a file of that name already */
   publish(fileName: string): Promise<string>;
   /** Removes it, unless it was published. */
@@ -39,10 +41,10 @@ export async function checkImageFile(file: string, format: string): Promise<void
     });
   });
   try {
-    const { bytesRead, buffer } = await handle.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0);
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(VMDK_HEADER_BYTES), 0, VMDK_HEADER_BYTES, 0);
     // Held to what it is going to be called, not to what it is called here.
     const claimed = file.endsWith(`.${format}`) ? file : `${file}.${format}`;
-    checkImageHeader(claimed, buffer.subarray(0, bytesRead));
+    checkImageHeader(claimed, buffer.subarray(0, bytesRead), (await handle.stat()).size);
   } finally {
     await handle.close();
   }
@@ -57,17 +59,18 @@ export async function uploadImage(host: Host, file: string, folder: string, opti
   const sizeBytes = (await fs.stat(file)).size;
   const discard = async () => void (await host.run(['rm', '-f', '--', part]));
   await prepareFolder(host, folder, sizeBytes);
+  let sha256: string;
   try {
-    const sum =
+    sha256 =
       options.transport === 'local'
         ? await copyLocally(host, path.resolve(file), part, options)
         : await sendPieces(host, file, part, sizeBytes, options);
-    await compareSum(host, part, sum, options.timeoutMs);
+    await compareSum(host, part, sha256, options.timeoutMs);
   } catch (error) {
     await discard().catch(() => {});
     throw error;
   }
-  return { sizeBytes, discard, publish: (fileName) => publish(host, part, path.posix.join(folder, fileName)) };
+  return { sizeBytes, sha256, discard, publish: (fileName) => publish(host, part, path.posix.join(folder, fileName)) };
 }
 
 async function prepareFolder(host: Host, folder: string, sizeBytes: number): Promise<void> {
@@ -81,8 +84,7 @@ async function prepareFolder(host: Host, folder: string, sizeBytes: number): Pro
 
 async function copyLocally(host: Host, file: string, part: string, { timeoutMs }: UploadOptions): Promise<string> {
   await host.run(['cp', '--reflink=auto', '--sparse=always', '--', file, part], { timeoutMs });
-  const { stdout } = await host.run(['sha256sum', '-b', '--', file], { timeoutMs });
-  return firstWord(stdout);
+  return sumOnHost(host, file, timeoutMs);
 }
 
 async function sendPieces(
@@ -121,8 +123,7 @@ async function sendPiece(host: Host, part: string, offset: number, piece: Buffer
 }
 
 async function compareSum(host: Host, part: string, sum: string, timeoutMs: number): Promise<void> {
-  const { stdout } = await host.run(['sha256sum', '-b', '--', part], { timeoutMs });
-  if (firstWord(stdout) === sum) return;
+  if ((await sumOnHost(host, part, timeoutMs)) === sum) return;
   throw new ProvisiondError('IMAGE_COPY_FAILED', `the copy ${part} on ${host.name} differs from the file`);
 }
 
@@ -139,6 +140,7 @@ async function publish(host: Host, part: string, file: string): Promise<string> 
   return file;
 }
 
-function firstWord(text: string): string {
-  return text.replace(/^\\/, '').split(/\s/, 1)[0]!;
+async function sumOnHost(host: Host, file: string, timeoutMs: number): Promise<string> {
+  const { stdout } = await host.run(script(`${SUM_OF}\nsum_of "$1"`, file), { timeoutMs });
+  return stdout.trim();
 }

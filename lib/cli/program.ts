@@ -28,6 +28,7 @@ import { addReserveVerb } from './reserve';
 import { addRunVerb } from './run';
 import { addShowVerb } from './show';
 import type { Execute, Work } from './verb';
+import { addVmVerbs } from './vm';
 
 export interface ProgramOptions extends Streams {
   readonly version: string;
@@ -51,6 +52,7 @@ const ADD_VERBS = [
   addAuditVerbs,
   addRecoverVerb,
   addBootVerbs,
+  addVmVerbs,
   addPluginsVerb,
   addConfigVerb,
   addDoctorVerb,

@@ -20,10 +20,18 @@ export interface Config {
   readonly commandTimeoutMs: number;
   /** Copies and conversions of images. */
   readonly imageTimeoutMs: number;
+  /** What tells that a base image is still what it was recorded as, before each use. */
+  readonly imageCheckAtUse: 'stamp' | 'checksum';
   readonly hookTimeoutMs: number;
   /** From start until the guest must answer by ssh. */
   readonly guestBootTimeoutMs: number;
   readonly guestCommandTimeoutMs: number;
+  /** How long a guest may take to obey its power button. */
+  readonly guestShutdownTimeoutMs: number;
+  /** How often each host is asked for the power of its domains, beside what its libvirt tells as it happens. */
+  readonly vmWatchIntervalMs: number;
+  /** How long operations that are over, and the history of VMs, are kept. */
+  readonly operationRetentionDays: number;
   readonly retryAttempts: number;
   readonly retryDelayMs: number;
   readonly userPasswordLength: number;

@@ -139,6 +139,11 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
   ),
   commandTimeoutMs: setting(wholeNumber(100, DAY, 'milliseconds'), 'How long a command on a host may take.', MINUTE),
   imageTimeoutMs: setting(wholeNumber(1000, DAY, 'milliseconds'), 'How long the copy of an image may take.', HOUR),
+  imageCheckAtUse: setting(
+    oneOf('stamp', 'checksum'),
+    'What of a base image is compared before each use: size and time of its last change, or all of it.',
+    'stamp',
+  ),
   hookTimeoutMs: setting(
     wholeNumber(100, DAY, 'milliseconds'),
     'How long a hook of a plugin may take; longer than imageTimeoutMs, for a driver may copy an image.',
@@ -154,6 +159,28 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
     'How long a stage of an OS module may take in the guest.',
     5 * MINUTE,
   ),
+  guestShutdownTimeoutMs: setting(
+    wholeNumber(1000, DAY, 'milliseconds'),
+    'How long a guest may take to obey its power button.',
+    3 * MINUTE,
+  ),
+  vmWatchIntervalMs: setting(
+    wholeNumber(200, HOUR, 'milliseconds'),
+    'How often hosts are asked for the power of all VMs, beside what libvirt tells as it happens.',
+    MINUTE,
+  ),
+  operationRetentionDays: setting(
+    wholeNumber(1, 3650, 'days'),
+    'How long operations that are over, and the history of VMs, are kept.',
+    30,
+  ),
+
+  metrics: setting(
+    listenAddress,
+    'Where /metrics, /healthz and /readyz are told; by default nowhere. Next start.',
+    null,
+  ),
+  http: setting(listenAddress, 'Where the page to look at is; by default nowhere. Next start.', null),
 
   'xmlrpc.url': setting(
     optionalWebUrl,
@@ -200,12 +227,6 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
     '/etc/provisiond/scripts/guest',
   ]),
   'scripts.timeoutMs': setting(wholeNumber(1000, DAY, 'milliseconds'), 'How long such a script may take.', 5 * MINUTE),
-  metrics: setting(
-    listenAddress,
-    'Where /metrics, /healthz and /readyz are told; by default nowhere. Next start.',
-    null,
-  ),
-  http: setting(listenAddress, 'Where the page to look at is; by default nowhere. Next start.', null),
 
   'log.level': setting(oneOf('debug', 'info', 'warn', 'error'), 'The least important lines to log.', 'info'),
   'log.format': setting(oneOf('human', 'json'), 'Lines for people, or a JSON object a line.', 'human'),

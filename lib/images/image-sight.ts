@@ -1,10 +1,14 @@
 /** What image files a host has, as a part of the one look at it (lib/libvirt/look.ts). */
 import path from 'node:path';
-import { HEADER_BYTES } from './qcow2-header';
+import { HEADER_BYTES, VMDK_HEADER_BYTES } from './image-header';
 
 export interface ImageFile {
   readonly path: string;
   readonly sizeBytes: number;
+  /** Seconds since 1970 by the host's clock, of the last change of its content. */
+  readonly modified: number;
+  /** Permission bits. */
+  readonly mode: number;
   /** Its first bytes. */
   readonly header: Buffer;
 }
@@ -17,7 +21,8 @@ export interface ImageSight {
 }
 
 /**
- * Shell functions: `image_files FOLDER PATTERN` prints one line a file, `<size> <header in hex> <path>`.
+ * Shell functions: `image_files FOLDER PATTERN` prints one line a file, `image_line FILE` the line of one,
+ * `<size> <seconds of the last change> <mode in octal> <header in hex> <path>`.
  * Links are not followed: an image is a regular file.
  */
 export const IMAGE_FILES = `
@@ -25,17 +30,31 @@ image_files() {
   [ -d "$1" ] || return 0
   find "$1/" -type f -iname "$2" 2>/dev/null | while IFS= read -r file; do
     [ -f "$file" ] || continue
-    printf '%s %s %s\\n' "$(stat -c %s "$file")" "$(od -An -v -tx1 -N${HEADER_BYTES} "$file" | tr -d ' \\n')" "$file"
+    image_line "$file"
   done
+}
+image_line() { printf '%s %s %s\\n' "$(stat -c '%s %Y %a' "$1")" "$(image_header "$1")" "$1"; }
+image_header() {
+  header=$(od -An -v -tx1 -N${HEADER_BYTES} "$1" | tr -d ' \\n')
+  case $header in 4b444d56*) header=$(od -An -v -tx1 -N${VMDK_HEADER_BYTES} "$1" | tr -d ' \\n') ;; esac
+  printf '%s' "$header"
 }`;
 
 /** Reads the lines that `image_files` printed. */
 export function parseImageFiles(lines: readonly string[]): ImageFile[] {
   return lines.flatMap((line) => {
-    const found = /^(\d+) ([0-9a-f]*) (\/.*)$/.exec(line);
+    const found = /^(\d+) (\d+) ([0-7]+) ([0-9a-f]*) (\/.*)$/.exec(line);
     if (!found) return [];
-    const file = path.posix.normalize(found[3]!);
-    return [{ path: file, sizeBytes: Number(found[1]), header: Buffer.from(found[2]!, 'hex') }];
+    const [, size, modified, mode, header, file] = found;
+    return [
+      {
+        path: path.posix.normalize(file!),
+        sizeBytes: Number(size),
+        modified: Number(modified),
+        mode: Number.parseInt(mode!, 8),
+        header: Buffer.from(header!, 'hex'),
+      },
+    ];
   });
 }
 
@@ -56,7 +75,7 @@ export function datastoreCandidates(imageName: string, files: readonly ImageFile
  */
 export function repositoryCandidates(imageName: string, files: readonly ImageFile[]): ImageFile[] {
   const whole = datastoreCandidates(imageName, files);
-  const parts = files.filter((file) => /^-[sf]\d+\.vmdk$/.test(suffixOf(imageName, file) ?? ''));
+  const parts = files.filter((file) => /^-(?:[sf]\d+|flat)\.vmdk$/.test(suffixOf(imageName, file) ?? ''));
   if (parts.length === 0) return whole;
   const others = whole.filter((file) => !file.path.toLowerCase().endsWith('.vmdk'));
   return [...others, ...parts.sort((a, b) => (a.path < b.path ? -1 : 1))];

@@ -3,16 +3,20 @@
  * questions that VCL's libvirt module answers about them.
  */
 import path from 'node:path';
-import { type ErrorCode, ProvisiondError } from '../errors';
+import { ProvisiondError } from '../errors';
 import type { Fence } from '../host/fence';
-import { type Host, type RunResult, script } from '../host/host';
+import { type Host, script } from '../host/host';
+import type { Log } from '../log';
+import type { BaseRecords } from '../model/base-file';
 import type { VmProfile } from '../model/reservation';
-import { masterImagePath } from '../model/names';
+import { imageLock, masterImagePath } from '../model/names';
 import type { ImageVerbs } from '../plugins/api';
 import { SIGNALS, timed } from '../signals';
+import { type BasePlace, type TrustOptions, admitBase, recordBase } from './base-record';
 import { type ImageFile, type ImageSight, datastoreCandidates, repositoryCandidates } from './image-sight';
-import { COPY_FROM_REPOSITORY, EXIT, MAKE_DISK, isDiskFull } from './qemu-img';
-import { checkImageHeader } from './qcow2-header';
+import { type Work, explain, followProgress, mostBytesOf } from './copy-work';
+import { COPY_FROM_REPOSITORY, MAKE_DISK } from './qemu-img';
+import { checkImageHeader } from './image-header';
 import { oneAfterAnother } from './turns';
 
 export interface ImageStoreParts {
@@ -30,6 +34,11 @@ export interface ImageStoreParts {
   /** Told when a base may have come, so that the next look is a fresh one. */
   readonly changed: () => void;
   readonly signal?: AbortSignal;
+  /** Where base files are recorded, and how they are held to it; left out: they are believed. */
+  readonly trust?: { readonly hostId: number; readonly records: BaseRecords } & TrustOptions;
+  readonly log: Log;
+  /** Told how far a copy is, ours or the one that is waited for. */
+  readonly onProgress?: (percent: number) => void;
 }
 
 interface Image {
@@ -40,6 +49,7 @@ interface Image {
 /** A base that was checked. */
 interface BaseImage extends Image {
   readonly virtualSizeBytes: number;
+  readonly file: ImageFile;
 }
 
 /** An overlay begins small; a file system with less than this cannot take the first minutes of a guest. */
@@ -55,22 +65,40 @@ export class ImageStore implements ImageVerbs {
    * @param format of the file that a copy makes; a base that is there already keeps its own
    * @throws IMAGE_NOT_FOUND, IMAGE_AMBIGUOUS, IMAGE_UNTRUSTED, IMAGE_COPY_FAILED, HOST_DISK_FULL
    */
-  async ensureBase(format: string): Promise<BaseImage> {
+  async ensureBase(format: string): Promise<Omit<BaseImage, 'file'>> {
+    const { path: file, ...base } = await this.findOrCopy(format);
+    return { path: file, format: base.format, virtualSizeBytes: base.virtualSizeBytes };
+  }
+
+  private async findOrCopy(format: string): Promise<BaseImage> {
     const present = this.findBase(await this.parts.look());
-    if (present) return present;
-    const { host, profile, imageName } = this.parts;
+    if (present) return this.admit(present);
+    const { host, profile, imageName, onProgress } = this.parts;
     const final = masterImagePath(profile, imageName, format);
-    return oneAfterAnother(`${host.name} ${final}`, async () => {
+    const work = async (tell: (percent: number) => void) => {
       this.parts.changed();
       const sight = await this.parts.look();
       const copiedByOther = this.findBase(sight);
-      if (copiedByOther) return copiedByOther;
-      await this.copyFromRepository(sight, { path: final, format });
+      if (copiedByOther) return this.admit(copiedByOther);
+      const copy = await this.copyFromRepository(sight, { path: final, format }, tell);
       this.parts.changed();
       const copied = this.findBase(await this.parts.look());
-      if (copied) return copied;
-      throw new ProvisiondError('IMAGE_COPY_FAILED', `${final} is not on host ${host.name} after it was copied`);
-    });
+      if (!copied) {
+        throw new ProvisiondError('IMAGE_COPY_FAILED', `${final} is not on host ${host.name} after it was copied`);
+      }
+      return this.admit(copied, copy);
+    };
+    return oneAfterAnother(`${host.name} ${final}`, work, onProgress);
+  }
+
+  /** @param copy of a base that this very process has copied */
+  private async admit(base: BaseImage, copy?: Copy): Promise<BaseImage> {
+    const { host, imageName, timeoutMs, signal, trust } = this.parts;
+    if (!trust) return base;
+    const place: BasePlace = { host, hostId: trust.hostId, records: trust.records, timeoutMs, signal };
+    if (copy?.sha256) await recordBase(place, base.path, { imageName, source: copy.source, sha256: copy.sha256 });
+    else await admitBase(place, base.file, imageName, trust);
+    return base;
   }
 
   /** A fresh copy-on-write disk on the base, also where a stale one stands. @throws HOST_DISK_FULL, CONFLICT */
@@ -102,45 +130,52 @@ export class ImageStore implements ImageVerbs {
     }
     const file = found[0];
     if (!file) return null;
-    const header = checkImageHeader(file.path, file.header);
-    return { path: file.path, format: header.format, virtualSizeBytes: header.virtualSizeBytes ?? file.sizeBytes };
+    const header = checkImageHeader(file.path, file.header, file.sizeBytes);
+    return { path: file.path, format: header.format, virtualSizeBytes: header.virtualSizeBytes, file };
   }
 
-  private async copyFromRepository(sight: ImageSight, final: Image): Promise<void> {
+  private async copyFromRepository(sight: ImageSight, final: Image, tell: (percent: number) => void): Promise<Copy> {
     const sources = this.findSources(sight);
-    const headers = sources.map((file) => checkImageHeader(file.path, file.header));
+    const headers = sources.map((file) => checkImageHeader(file.path, file.header, file.sizeBytes));
     const from = headers[0]!.format;
-    const virtual = final.format === 'raw' ? headers[0]!.virtualSizeBytes : null;
-    const neededKiB = Math.ceil((virtual ?? sum(sources.map((file) => file.sizeBytes))) / 1024);
-    const { imageName, profile, timeoutMs } = this.parts;
-    const xml = path.posix.join(path.posix.dirname(sources[0]!.path), `${imageName}.xml`);
+    const { imageName, profile, timeoutMs, signal } = this.parts;
+    const source = sources[0]!.path;
+    if (headers.some(({ format }) => format !== from)) {
+      throw new ProvisiondError('IMAGE_UNTRUSTED', `the parts of image ${imageName} beside ${source} differ in format`);
+    }
     const argv = script(
       COPY_FROM_REPOSITORY,
       final.path,
       this.partOf(final.path),
-      path.posix.join(profile.datastorePath, `.${imageName}.lock`),
+      this.lock,
       Math.max(1, Math.floor(timeoutMs / 1000)),
-      neededKiB,
       from,
       final.format,
-      xml,
+      path.posix.join(path.posix.dirname(source), `${imageName}.xml`),
       masterImagePath(profile, imageName, 'xml'),
+      mostBytesOf(sources, headers),
       ...sources.map((file) => file.path),
     );
-    const doing = `copying image ${imageName} from ${sources[0]!.path} to ${final.path}`;
-    const failure = 'IMAGE_COPY_FAILED';
-    const work = { doing, folder: profile.datastorePath, neededKiB, failure, signal: this.parts.signal } as const;
-    const copied = { host: this.parts.host.name, bytes: sum(sources.map((file) => file.sizeBytes)) };
-    await timed(
+    const work: Work = {
+      doing: `copying image ${imageName} from ${source} to ${final.path}`,
+      folder: profile.datastorePath,
+      failure: 'IMAGE_COPY_FAILED',
+      signal,
+      onStdout: followProgress(tell),
+    };
+    const bytes = sources.reduce((sum, file) => sum + file.sizeBytes, 0);
+    const stdout = await timed(
       () => this.run(argv, work),
-      (took) => SIGNALS.imageCopy.tell({ ...copied, ...took }),
+      (took) => SIGNALS.imageCopy.tell({ host: this.parts.host.name, bytes, ...took }),
     );
+    const sha256 = /^@@sum ([0-9a-f]{64})$/m.exec(stdout)?.[1] ?? null;
+    return { sha256, source: `copied from ${source}` };
   }
 
   private findSources(sight: ImageSight): ImageFile[] {
     const { imageName, profile, host } = this.parts;
     const found = repositoryCandidates(imageName, sight.repository);
-    const isSplit = found.length > 1 && found.every((file) => /-[sf]\d+\.vmdk$/i.test(file.path));
+    const isSplit = found.length > 1 && found.every((file) => /-(?:[sf]\d+|flat)\.vmdk$/i.test(file.path));
     if (found.length === 1 || isSplit) return found;
     if (found.length === 0) {
       const places = [profile.datastorePath, profile.repositoryPath].filter((place) => place !== null);
@@ -156,7 +191,7 @@ export class ImageStore implements ImageVerbs {
   private async makeDisk(how: 'overlay' | 'copy', base: Image, disk: Image, neededKiB: number): Promise<void> {
     const { fence } = this.parts;
     const { path: file, format } = disk;
-    const args = [how, file, `${file}.${fence.mark}.part`, neededKiB, format, base.path, base.format];
+    const args = [how, file, `${file}.${fence.mark}.part`, neededKiB, format, base.path, base.format, this.lock];
     const argv = script(fence.guard(MAKE_DISK), ...fence.args, ...args);
     const doing = `making disk ${disk.path} on base ${base.path}`;
     const folder = path.posix.dirname(disk.path);
@@ -168,16 +203,23 @@ export class ImageStore implements ImageVerbs {
     });
   }
 
+  /** Held by whoever copies the image, shared by who makes a disk on it, wanted by who clears it away. */
+  private get lock(): string {
+    return imageLock(this.parts.profile, this.parts.imageName);
+  }
+
   private partOf(file: string): string {
     return `${file}.${this.parts.loadId}.part`;
   }
 
-  private async run(argv: string[], work: Work): Promise<void> {
+  private async run(argv: string[], work: Work): Promise<string> {
     const { host, fence, timeoutMs } = this.parts;
     try {
-      const result = await host.run(argv, { timeoutMs, signal: work.signal, expect: 'any' });
+      const { signal, onStdout } = work;
+      const result = await host.run(argv, { timeoutMs, signal, expect: 'any', ...(onStdout && { onStdout }) });
       fence.check(result.exitCode, work.doing);
       if (result.exitCode !== 0) throw explain(host.name, work, result);
+      return result.stdout;
     } catch (error) {
       fence.afterError(error);
       throw error;
@@ -185,37 +227,9 @@ export class ImageStore implements ImageVerbs {
   }
 }
 
-interface Work {
-  readonly doing: string;
-  readonly folder: string;
-  readonly neededKiB: number;
-  readonly failure: ErrorCode;
-  /** Cuts off a long copy; what goes on over there only ever writes a file of this load's own. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-function explain(hostName: string, work: Work, result: RunResult): ProvisiondError {
-  const where = `${work.doing} on host ${hostName}`;
-  if (result.exitCode === EXIT.diskFull || isDiskFull(result.stderr)) {
-    const free = Number(result.stdout.trim() || 0);
-    const message = `${where}: folder ${work.folder} has ${mib(free)} MiB free and needs ${mib(work.neededKiB)} MiB`;
-    const details = { folder: work.folder, freeKiB: free, neededKiB: work.neededKiB };
-    return new ProvisiondError('HOST_DISK_FULL', message, { details });
-  }
-  if (result.exitCode === EXIT.busy) {
-    return new ProvisiondError('CONFLICT', `${where}: a guest has that disk open`, { blame: 'computer' });
-  }
-  if (result.exitCode === EXIT.lockTimeout) {
-    return new ProvisiondError('COMMAND_TIMEOUT', `${where}: another copy did not come to its end`);
-  }
-  const said = result.stderr.trim() || `exit code ${result.exitCode}`;
-  return new ProvisiondError(work.failure, `${where}: ${said}`, { details: { exitCode: result.exitCode } });
-}
-
-function mib(kib: number): number {
-  return Math.ceil(kib / 1024);
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
+/** What a copy that was made tells of itself. */
+interface Copy {
+  /** Null: somebody else has copied it meanwhile. */
+  readonly sha256: string | null;
+  readonly source: string;
 }

@@ -1,87 +1,99 @@
-/**
- * What a disk image says of itself in its first bytes, read by ourselves BEFORE qemu-img is let at the file:
- * a header that names a backing or data file makes qemu-img read whatever file it names.
- *
- * Layout: docs/interop/qcow2.txt of QEMU. All numbers are big-endian.
- */
-import { ProvisiondError } from '../errors';
+/** The header of a qcow2 file. Layout: docs/interop/qcow2.txt of QEMU. All numbers are big-endian. */
+import { HeaderRefusal } from './header-refusal';
 
-/** How many bytes of a file {@link checkImageHeader} needs. */
-export const HEADER_BYTES = 112;
-/** A file of 1 MiB may claim 60 TiB; nothing that a site really runs is larger than this. */
-const MAX_VIRTUAL_SIZE_BYTES = 8 * 2 ** 40;
-
-const QCOW2_MAGIC = 0x514649fb;
-const VMDK_MAGIC = 0x4b444d56;
+const DIRTY = 1n << 0n;
 const CORRUPT = 1n << 1n;
 const EXTERNAL_DATA_FILE = 1n << 2n;
-/** Dirty, corrupt, external data file, compression type, extended L2: what QEMU knows up to 9. */
-const KNOWN_INCOMPATIBLE = 0b11111n;
+const COMPRESSION_TYPE = 1n << 3n;
+const EXTENDED_L2 = 1n << 4n;
+const KNOWN_INCOMPATIBLE = DIRTY | CORRUPT | EXTERNAL_DATA_FILE | COMPRESSION_TYPE | EXTENDED_L2;
 
-/** VCL names formats by their file extension. */
-const FORMATS_BY_EXTENSION: Readonly<Record<string, string>> = { img: 'raw', raw: 'raw', dd: 'raw' };
+const EXTENSION_END = 0;
+const EXTENSION_DATA_FILE = 0x44415441;
+const EXTENSION_ENCRYPTION = 0x0537be77;
 
-/** The format that a file's extension claims. */
-export function claimedFormat(file: string): string {
-  const extension = file.slice(file.lastIndexOf('.') + 1).toLowerCase();
-  return FORMATS_BY_EXTENSION[extension] ?? extension;
-}
+/** QEMU's own limits. */
+const MAX_L1_BYTES = 32 * 2 ** 20;
+const MAX_REFCOUNT_TABLE_BYTES = 8 * 2 ** 20;
+const MAX_SNAPSHOTS = 65_536;
 
-export interface ImageHeader {
-  readonly format: string;
-  /** Null where the header does not tell: raw files are as large as they are. */
-  readonly virtualSizeBytes: number | null;
-}
-
-/**
- * Holds an image file to what its name claims.
- * @param file  path on the host, for the message and its extension
- * @param header its first bytes; a shorter file gives fewer
- * @throws IMAGE_UNTRUSTED
- */
-export function checkImageHeader(file: string, header: Buffer): ImageHeader {
-  const claimed = claimedFormat(file);
-  const found = detectFormat(header);
-  if (found !== claimed && !(found === 'raw' && !['qcow2', 'vmdk', 'qcow'].includes(claimed))) {
-    throw untrusted(file, `its name says ${claimed}, its first bytes say ${found}`);
-  }
-  if (claimed === 'qcow2') return { format: 'qcow2', virtualSizeBytes: checkQcow2(file, header) };
-  return { format: claimed, virtualSizeBytes: null };
-}
-
-function detectFormat(header: Buffer): string {
-  if (header.length >= 8 && header.readUInt32BE(0) === QCOW2_MAGIC)
-    return header.readUInt32BE(4) === 1 ? 'qcow' : 'qcow2';
-  if (header.length >= 4 && header.readUInt32BE(0) === VMDK_MAGIC) return 'vmdk';
-  if (header.toString('latin1').startsWith('# Disk DescriptorFile')) return 'vmdk descriptor';
-  return 'raw';
-}
-
-function checkQcow2(file: string, header: Buffer): number {
-  if (header.length < 72) throw untrusted(file, 'it ends within its header');
+/** @returns the virtual size in bytes @throws HeaderRefusal */
+export function readQcow2Header(header: Buffer, sizeBytes: number): bigint {
+  if (header.length < 72) throw new HeaderRefusal('it ends within its header');
   const version = header.readUInt32BE(4);
-  if (version !== 2 && version !== 3) throw untrusted(file, `it has qcow2 version ${version}`);
-  if (header.readBigUInt64BE(8) !== 0n || header.readUInt32BE(16) !== 0) throw untrusted(file, 'it has a backing file');
-  const clusterBits = header.readUInt32BE(20);
-  if (clusterBits < 9 || clusterBits > 21) throw untrusted(file, `it claims clusters of 2^${clusterBits} bytes`);
-  if (header.readUInt32BE(32) !== 0) throw untrusted(file, 'it is encrypted');
-  if (version === 3) checkFeatures(file, header);
-  const virtualSize = header.readBigUInt64BE(24);
-  if (virtualSize === 0n || virtualSize > BigInt(MAX_VIRTUAL_SIZE_BYTES)) {
-    throw untrusted(file, `it claims a size of ${virtualSize} bytes`);
+  if (version !== 2 && version !== 3) throw new HeaderRefusal(`it has qcow2 version ${version}`);
+  if (header.readBigUInt64BE(8) !== 0n || header.readUInt32BE(16) !== 0) {
+    throw new HeaderRefusal('it has a backing file');
   }
-  return Number(virtualSize);
+  const clusterBits = header.readUInt32BE(20);
+  if (clusterBits < 9 || clusterBits > 21) throw new HeaderRefusal(`it claims clusters of 2^${clusterBits} bytes`);
+  if (header.readUInt32BE(32) !== 0) throw new HeaderRefusal('it is encrypted');
+  const features = version === 3 ? readFeatures(header, 2 ** clusterBits) : 0n;
+  checkExtensions(header, version === 3 ? header.readUInt32BE(100) : 72, 2 ** clusterBits);
+  checkTables(header, sizeBytes, clusterBits, (features & EXTENDED_L2) !== 0n);
+  return header.readBigUInt64BE(24);
 }
 
-function checkFeatures(file: string, header: Buffer): void {
-  if (header.length < 104) throw untrusted(file, 'it ends within its header');
+function readFeatures(header: Buffer, clusterBytes: number): bigint {
+  if (header.length < 104) throw new HeaderRefusal('it ends within its header');
   const incompatible = header.readBigUInt64BE(72);
-  if (incompatible & EXTERNAL_DATA_FILE) throw untrusted(file, 'it has an external data file');
-  if (incompatible & CORRUPT) throw untrusted(file, 'it is marked corrupt');
-  if (incompatible & ~KNOWN_INCOMPATIBLE)
-    throw untrusted(file, `it has unknown features 0x${incompatible.toString(16)}`);
+  if (incompatible & EXTERNAL_DATA_FILE) throw new HeaderRefusal('it has an external data file');
+  if (incompatible & CORRUPT) throw new HeaderRefusal('it is marked corrupt');
+  if (incompatible & DIRTY) throw new HeaderRefusal('it was not closed by whoever wrote it last');
+  if (incompatible & ~KNOWN_INCOMPATIBLE) {
+    throw new HeaderRefusal(`it has unknown features 0x${incompatible.toString(16)}`);
+  }
+  if (header.readUInt32BE(96) > 6) throw new HeaderRefusal('it claims reference counts of more than 64 bits');
+  const headerLength = header.readUInt32BE(100);
+  if (headerLength < 104 || headerLength > clusterBytes || headerLength % 8 !== 0) {
+    throw new HeaderRefusal(`it claims a header of ${headerLength} bytes`);
+  }
+  if (incompatible & COMPRESSION_TYPE && (headerLength < 105 || header.length < 105 || header[104]! > 1)) {
+    throw new HeaderRefusal('it has an unknown compression');
+  }
+  return incompatible;
 }
 
-function untrusted(file: string, why: string): ProvisiondError {
-  return new ProvisiondError('IMAGE_UNTRUSTED', `image ${file} is not used as base: ${why}`, { details: { file } });
+/** As far as they lie in the bytes at hand: QEMU heeds a data file only where the feature bit says so. */
+function checkExtensions(header: Buffer, start: number, clusterBytes: number): void {
+  for (let at = start; at + 8 <= header.length;) {
+    const type = header.readUInt32BE(at);
+    const length = header.readUInt32BE(at + 4);
+    if (type === EXTENSION_END) return;
+    if (type === EXTENSION_DATA_FILE) throw new HeaderRefusal('it names an external data file');
+    if (type === EXTENSION_ENCRYPTION) throw new HeaderRefusal('it is encrypted');
+    if (length > clusterBytes - at - 8) throw new HeaderRefusal('an extension of its header has no end');
+    at += 8 + Math.ceil(length / 8) * 8;
+  }
+}
+
+/** The tables must lie in the file, be as large as the virtual size needs them, and not be larger than QEMU takes. */
+function checkTables(header: Buffer, sizeBytes: number, clusterBits: number, extendedL2: boolean): void {
+  const clusterBytes = 2 ** clusterBits;
+  const l2Covers = BigInt(clusterBytes) * BigInt(clusterBytes / (extendedL2 ? 16 : 8));
+  const virtualSize = header.readBigUInt64BE(24);
+  const l1Entries = header.readUInt32BE(36);
+  if (BigInt(l1Entries) < (virtualSize + l2Covers - 1n) / l2Covers || l1Entries * 8 > MAX_L1_BYTES) {
+    throw new HeaderRefusal(`its L1 table of ${l1Entries} entries does not fit a size of ${virtualSize} bytes`);
+  }
+  const refcountBytes = header.readUInt32BE(56) * clusterBytes;
+  if (refcountBytes === 0 || refcountBytes > MAX_REFCOUNT_TABLE_BYTES) {
+    throw new HeaderRefusal(`it claims a refcount table of ${refcountBytes} bytes`);
+  }
+  const snapshots = header.readUInt32BE(60);
+  if (snapshots > MAX_SNAPSHOTS) throw new HeaderRefusal(`it claims ${snapshots} snapshots`);
+  const places: [string, bigint, number][] = [
+    ['L1 table', header.readBigUInt64BE(40), l1Entries * 8],
+    ['refcount table', header.readBigUInt64BE(48), refcountBytes],
+    // One entry of the snapshot table takes 40 bytes at least.
+    ...(snapshots > 0
+      ? [['snapshot table', header.readBigUInt64BE(64), snapshots * 40] as [string, bigint, number]]
+      : []),
+  ];
+  for (const [what, offset, bytes] of places) {
+    if (bytes > 0 && (offset === 0n || offset % BigInt(clusterBytes) !== 0n)) {
+      throw new HeaderRefusal(`its ${what} lies at ${offset}`);
+    }
+    if (offset + BigInt(bytes) > BigInt(sizeBytes)) throw new HeaderRefusal(`it is cut off: its ${what} is missing`);
+  }
 }

@@ -1,41 +1,110 @@
 /**
- * Every script that runs qemu-img. Formats are always given, never guessed from the file; paths are absolute.
+ * Every script that runs qemu-img. Formats are always given, never guessed from the file; paths are absolute; time, memory and
+ * what it may write have limits, for its readers of formats are not made for hostile files.
  *
  * A cut connection leaves a script running. So each writes to a `.part` of its own and renames: a copy under a lock that
  * its successors wait for, a disk inside the fence of its computer, where work that comes late finds newer work begun.
  */
 
 /** How a script says what stood in its way. */
-export const EXIT = { busy: 16, diskFull: 28, lockTimeout: 75 } as const;
+export const EXIT = { busy: 16, diskFull: 28, damaged: 65, wrongSum: 66, lockTimeout: 75 } as const;
 
 /** Free space of a folder in KiB. */
 const FREE_KIB = `free_kib() { df -Pk "$1" | awk 'END { print $4 }'; }`;
 
+const MOST_MEMORY_BYTES = 4 * 2 ** 30;
+
+/** `limited VERB …` is `qemu-img VERB …` that may take `$limit_seconds` and write files of `$limit_bytes`. */
+export const LIMITED = `
+limited() {
+  MALLOC_ARENA_MAX=2 prlimit --cpu="$limit_seconds" --as=${MOST_MEMORY_BYTES} --fsize="$limit_bytes" \\
+    timeout --foreground -k 5 "$limit_seconds" qemu-img "$@"
+}`;
+
+/** `sum_of FILE`; openssl is faster by far where the processor helps. */
+export const SUM_OF = `
+sum_of() {
+  if command -v openssl >/dev/null; then openssl dgst -sha256 -r <"$1"; else sha256sum <"$1"; fi | cut -c1-64
+}`;
+
+/** `protect FILE`: nobody writes to a base image. Where that is not ours to decide, the checksum tells. */
+export const PROTECT = `
+protect() {
+  [ "$(id -u)" -ne 0 ] || chown 0:0 "$1" 2>/dev/null || :
+  chmod 0444 "$1"
+}`;
+
+/** \`check_tables FORMAT FILE\`: the metadata of the file refer to each other as they should; raw has none. */
+const CHECK_TABLES = `
+check_tables() {
+  [ "$1" != raw ] || return 0
+  found=0
+  limited check -q -f "$1" "$2" >/dev/null || found=$?
+  case $found in 0 | 3 | 63) ;; *) exit ${EXIT.damaged} ;; esac
+}`;
+
+/** How much is there of the copy that goes on, ours or somebody else's, every second until the script ends. */
+export const TELL_PROGRESS = `
+tell_progress() {
+  exec 9>&-
+  while sleep 1 >/dev/null 2>&1 && kill -0 $$; do
+    for file in "$final".*.part; do
+      [ ! -f "$file" ] || echo "@@progress $(du -k "$file" | cut -f1)"
+    done
+  done 2>/dev/null
+}`;
+
 /**
  * Copies or converts an image from the repository into the datastore, unless it is there.
- * `$1` final `$2` part `$3` lock `$4` seconds to wait for the lock `$5` KiB needed `$6` source format `$7` format
- * `$8` domain XML beside the source `$9` its final name, then the sources.
- * Prints the free KiB when they are too few.
+ * `$1` final `$2` part `$3` lock `$4` seconds that it may take, the wait for the lock included `$5` source format
+ * `$6` format `$7` domain XML beside the source `$8` its final name `$9` most bytes of the copy, then the sources.
+ * Lines for us: `@@total KiB`, `@@progress KiB`, `@@free KiB` when they are too few, `@@sum SHA256` of a copy that was made.
+ * The checksum is taken while the copy or the write-back goes on; a `SOURCE.sha256` beside the source is heeded.
  */
 export const COPY_FROM_REPOSITORY = `
 set -eu
-${FREE_KIB}
-final=$1 part=$2 lock=$3 wait=$4 needed=$5 from=$6 to=$7 xml=$8 final_xml=$9
+${FREE_KIB}${LIMITED}${SUM_OF}${PROTECT}${CHECK_TABLES}${TELL_PROGRESS}
+final=$1 part=$2 lock=$3 wait=$4 from=$5 to=$6 xml=$7 final_xml=$8 most=$9
 shift 9
+limit_seconds=$wait limit_bytes=$most copy= watcher=
+is_plain() { [ "$from" = "$to" ] && [ "$count" -eq 1 ]; }
+count=$#
+needed=0
+for source; do
+  if is_plain; then bytes=$(($(du -k "$source" | cut -f1) * 1024))
+  else
+    measured=$(limited measure --output=json -f "$from" -O "$to" "$source")
+    bytes=$(printf '%s' "$measured" | sed -n 's/.*"required": *\\([0-9]*\\).*/\\1/p')
+  fi
+  needed=$((needed + (bytes + 1023) / 1024))
+done
+echo "@@total $needed"
 mkdir -p "\${final%/*}"
+tell_progress & watcher=$!
+trap 'kill $watcher $copy 2>/dev/null || :; rm -f "$part"' EXIT
 exec 9>>"$lock"
 flock -w "$wait" 9 || exit ${EXIT.lockTimeout}
 [ ! -e "$final" ] || exit 0
 rm -f "$final".*.part
 free=$(free_kib "\${final%/*}")
-[ "$free" -ge "$needed" ] || { echo "$free"; exit ${EXIT.diskFull}; }
-trap 'rm -f "$part"' EXIT
-if [ "$from" = "$to" ] && [ $# -eq 1 ]; then cp "$1" "$part"; else qemu-img convert -f "$from" -O "$to" "$@" "$part"; fi
-qemu-img info --output=json -f "$to" "$part" >/dev/null
-sync "$part" 2>/dev/null || sync
-chmod 0444 "$part"
+[ "$free" -ge "$needed" ] || { echo "@@free $free"; exit ${EXIT.diskFull}; }
+if is_plain; then cp "$1" "$part" & else limited convert -f "$from" -O "$to" "$@" "$part" & fi
+copy=$!
+sum=
+if is_plain || [ -f "$1.sha256" ]; then sum=$(sum_of "$1"); fi
+wait "$copy"
+if [ -f "$1.sha256" ] && [ $# -eq 1 ] && [ "$sum" != "$(head -c 64 "$1.sha256")" ]; then exit ${EXIT.wrongSum}; fi
+sync "$part" &
+copy=$!
+is_plain || sum=$(sum_of "$part")
+check_tables "$to" "$part"
+wait "$copy"
+if is_plain && [ "$(stat -c %s "$1")" -ne "$(stat -c %s "$part")" ]; then echo 'the source changed meanwhile' >&2; exit 1; fi
+protect "$part"
 if [ -f "$xml" ] && [ ! -e "$final_xml" ]; then cp "$xml" "$final_xml.part" && mv "$final_xml.part" "$final_xml"; fi
 mv "$part" "$final"
+sync "\${final%/*}"
+echo "@@sum $sum"
 `;
 
 /** A disk that a running guest has open refuses a plain \`info\` and answers \`info -U\`. */
@@ -46,20 +115,23 @@ if [ -e "$disk" ] && ! qemu-img info -f "$format" "$disk" >/dev/null 2>&1 &&
 /**
  * Makes a fresh disk for a load: a copy-on-write overlay, or (\`$1\` = \`copy\`) a copy of the whole base.
  * A stale disk of that name is another user's data and is replaced; one that a guest has open is left alone.
- * \`$2\` disk \`$3\` part \`$4\` KiB needed \`$5\` format \`$6\` base \`$7\` its format. Prints the free KiB when they are too few.
+ * \`$2\` disk \`$3\` part \`$4\` KiB needed \`$5\` format \`$6\` base \`$7\` its format \`$8\` lock of the image, which keeps the base from
+ * being cleared away at this very moment. Prints \`@@free KiB\` when they are too few.
  */
 export const MAKE_DISK = `
 set -eu
 ${FREE_KIB}
-how=$1 disk=$2 part=$3 needed=$4 format=$5 base=$6 base_format=$7
+how=$1 disk=$2 part=$3 needed=$4 format=$5 base=$6 base_format=$7 lock=$8
 mkdir -p "\${disk%/*}"
 fence
 ${REFUSE_LIVE}
 rm -f "$disk".*.part
 unfence
 free=$(free_kib "\${disk%/*}")
-[ "$free" -ge "$needed" ] || { echo "$free"; exit ${EXIT.diskFull}; }
+[ "$free" -ge "$needed" ] || { echo "@@free $free"; exit ${EXIT.diskFull}; }
 trap 'rm -f "$part"' EXIT
+[ -e "$lock" ] || : 2>/dev/null >>"$lock" || :
+[ ! -r "$lock" ] || { exec 7<"$lock"; flock -s -w 30 7 || exit ${EXIT.lockTimeout}; }
 case $how in
 overlay) qemu-img create -q -f "$format" -F "$base_format" -b "$base" "$part" ;;
 copy) qemu-img convert -f "$base_format" -O "$format" "$base" "$part"; sync "$part" 2>/dev/null || sync ;;

@@ -1,15 +1,40 @@
-/** Work on the same thing by turns: the next begins when the one before has ended, well or badly. */
+/**
+ * Work on the same thing by turns: the next begins when the one before has ended, well or badly. Who waits hears of it.
+ * This holds within one process; between daemons, on one host or on shared storage, the lock of the script that does the
+ * work holds (qemu-img.ts), so that turns only keep a crowd of waiting scripts off a host.
+ */
 
-const lastInLine = new Map<string, Promise<unknown>>();
+interface Line {
+  last: Promise<unknown>;
+  readonly listeners: Set<(news: number) => void>;
+}
 
-/** @param thing what must not be worked on twice at once, in this process */
-export async function oneAfterAnother<T>(thing: string, work: () => Promise<T>): Promise<T> {
-  const before = lastInLine.get(thing) ?? Promise.resolve();
-  const mine = before.then(work, work);
-  lastInLine.set(thing, mine);
+const lines = new Map<string, Line>();
+
+/**
+ * @param thing what must not be worked on twice at once, in this process
+ * @param work  may tell how far it is
+ * @param hear  told what the work of others and one's own tells
+ */
+export async function oneAfterAnother<T>(
+  thing: string,
+  work: (tell: (news: number) => void) => Promise<T>,
+  hear: (news: number) => void = () => {},
+): Promise<T> {
+  const line = lines.get(thing) ?? { last: Promise.resolve(), listeners: new Set() };
+  lines.set(thing, line);
+  line.listeners.add(hear);
+  const mine = run(line.last, () => work((news) => line.listeners.forEach((listener) => listener(news))));
+  line.last = mine;
   try {
     return await mine;
   } finally {
-    if (lastInLine.get(thing) === mine) lastInLine.delete(thing);
+    line.listeners.delete(hear);
+    if (line.last === mine) lines.delete(thing);
   }
+}
+
+async function run<T>(before: Promise<unknown>, work: () => Promise<T>): Promise<T> {
+  await before.catch(() => {});
+  return work();
 }

@@ -9,6 +9,7 @@ import { Fence } from '../host/fence';
 import { type Host, type RunOptions, type RunResult, script } from '../host/host';
 import { ImageStore } from '../images/image-store';
 import type { Log } from '../log';
+import type { BaseRecords } from '../model/base-file';
 import type { DomainIdentity } from '../model/identity';
 import { domainName, domainUuid, domainXmlPath, fileBaseName, generatedMac, overlayPath } from '../model/names';
 import type { HostFacts, Reservation, VmProfile } from '../model/reservation';
@@ -17,6 +18,7 @@ import { lookAtHost } from './look';
 import type { Owner } from './ownership';
 
 export type ProvisionerSettings = Pick<Config, 'xmlDirectory' | 'imageTimeoutMs'> & {
+  readonly imageCheckAtUse?: Config['imageCheckAtUse'];
   /** Least memory of a guest. Default: VCL's 512. */
   readonly memoryFloorMiB?: number;
 };
@@ -32,6 +34,10 @@ export interface ProvisionerParts {
   readonly log: Log;
   /** Stops whatever is under way, except clearing up. */
   readonly signal?: AbortSignal;
+  /** Where base files are recorded; left out: they are believed. */
+  readonly bases?: BaseRecords;
+  /** Told how far the copy of an image is. */
+  readonly onCopyProgress?: (imageName: string, percent: number) => void;
 }
 
 export interface ComputerNames {
@@ -58,6 +64,7 @@ export class HostedComputer {
   readonly images: ImageStore;
   private readonly fence: Fence;
   private readonly signal: AbortSignal | undefined;
+  private readonly parts: ProvisionerParts;
 
   /** @throws COMPUTER_NOT_ASSIGNED, REQUEST_INVALID for names that could not be used as they are */
   constructor(parts: ProvisionerParts) {
@@ -66,6 +73,7 @@ export class HostedComputer {
     if (host === null) {
       throw new ProvisiondError('COMPUTER_NOT_ASSIGNED', `computer ${computer.shortName} is assigned to no VM host`);
     }
+    this.parts = parts;
     this.reservation = reservation;
     this.host = parts.host;
     this.profile = host.profile;
@@ -98,6 +106,8 @@ export class HostedComputer {
   /** Files of an image; of another than the reservation's they are looked for anew each time. */
   imagesNamed(imageName: string, look = async () => (await lookAtHost(this, imageName)).images): ImageStore {
     check('the file name of the image', imageName, FILE_NAME);
+    const { bases, onCopyProgress } = this.parts;
+    const hostId = this.reservation.host!.computerId;
     return new ImageStore({
       host: this.host,
       imageName,
@@ -108,7 +118,17 @@ export class HostedComputer {
       look,
       changed: () => this.view.forget(),
       signal: this.signal,
+      log: this.log,
+      ...(bases && {
+        trust: { hostId, records: bases, checkAtUse: this.settings.imageCheckAtUse ?? 'stamp', log: this.log },
+      }),
+      ...(onCopyProgress && { onProgress: (percent: number) => onCopyProgress(imageName, percent) }),
     });
+  }
+
+  /** How far a copy of the reservation's image is, for its story. */
+  tellCopy(percent: number): void {
+    this.parts.onCopyProgress?.(this.reservation.image.name, percent);
   }
 
   /** Where a file is written before it gets its name: no two attempts share it. */

@@ -4,6 +4,10 @@ import type { Reservation } from '../model/reservation';
 import type { DomainIdentity } from '../model/identity';
 import type { DomainXml, GuestStatus, HostFactsForDriver, HypervisorDriver } from '../plugins/api';
 import { findError } from '../errors';
+import { LocalHost } from '../host/local-host';
+import { type DiskInfo, readDiskInfo } from '../images/disk-info';
+import { checkImageHeader, claimedFormat } from '../images/image-header';
+import { retrieveImage } from '../images/retrieval';
 import { ownDomainNamed, removeDomains } from './delete-domain';
 import { releaseAddress } from './dhcp';
 import { diagnoseGuest } from './diagnose';
@@ -12,7 +16,7 @@ import { forgetHostFacts, hostFacts } from './host-facts';
 import { HostedComputer, type ProvisionerParts } from './hosted-computer';
 import type { SeenDomain } from './look';
 import { isUp, powerStatusOf, requireDomain, resetDomain, startDomain, stopDomain } from './power';
-import type { DomainSight, GuestDiagnosis, Provisioner, SnapshotInfo } from './provisioner';
+import type { DomainSight, GuestDiagnosis, ImageLibrary, Provisioner, SnapshotInfo } from './provisioner';
 import { createSnapshot, deleteSnapshot, listSnapshots } from './snapshots';
 import { parseDomainTable, virshError } from './virsh';
 import { parseXml } from '../xml';
@@ -150,10 +154,43 @@ export class LibvirtProvisioner implements Provisioner {
     return (await this.imagesOf(imageName).findFiles()).map((file) => file.path);
   }
 
+  async getImageSizeBytes(imageName?: string): Promise<number | null> {
+    const files = await this.imagesOf(imageName).findFiles();
+    return files.length === 0 ? null : files.reduce((total, file) => total + file.sizeBytes, 0);
+  }
+
   async getImageSizeMiB(imageName?: string): Promise<number | null> {
+    const bytes = await this.getImageSizeBytes(imageName);
+    return bytes === null ? null : Math.ceil(bytes / 2 ** 20);
+  }
+
+  async getVirtualDiskSizeBytes(imageName?: string): Promise<number | null> {
     const files = await this.imagesOf(imageName).findFiles();
     if (files.length === 0) return null;
-    return Math.ceil(files.reduce((total, file) => total + file.sizeBytes, 0) / 2 ** 20);
+    const headers = files.map((file) => checkImageHeader(file.path, file.header, file.sizeBytes));
+    return headers.reduce((total, header) => total + header.virtualSizeBytes, 0);
+  }
+
+  getVirtualDiskFileInfo(file: string, format = claimedFormat(file)): Promise<DiskInfo> {
+    return readDiskInfo(this.computer.host, file, format);
+  }
+
+  async retrieveImage(library: ImageLibrary): Promise<string | null> {
+    const { computer, reservation } = this;
+    const { repositoryPath } = computer.profile;
+    if (repositoryPath === null) return null;
+    const local = new LocalHost({ name: reservation.managementNode.shortName });
+    const found = await retrieveImage({
+      ...library,
+      local,
+      repositoryPath,
+      imageName: reservation.image.name,
+      timeoutMs: computer.settings.imageTimeoutMs,
+      signal: this.signal,
+      onProgress: (percent) => computer.tellCopy(percent),
+    }).finally(() => local.close());
+    computer.view.forget();
+    return found && found.partner;
   }
 
   private imagesOf(imageName: string | undefined) {

@@ -8,6 +8,22 @@ import { IMAGE_FILES } from '../images/image-sight';
 import { SECTION } from './sections';
 
 /**
+ * Sets `candidates`: UUIDs of the domains that may concern the computer `$short`, `$computer`, `$disks`, out of `$lists`.
+ * Those of which the name says nothing are found by our metadata, its disks, or `$private_mac` and `$public_mac` where they
+ * are set, in libvirt's own files.
+ */
+export const CANDIDATES = `
+candidates=$(
+  printf '%s\\n' "$lists" | sed "1,/^@@$mark domains\\$/d" | while read -r uuid name; do
+    case $name in "$short" | "$short"[:_]* | "$computer" | "$computer"[:_]*) printf '%s\\n' "$uuid" ;; esac
+  done
+  grep -ls -e "computerId=\\"$computer\\"" -e "$disks/\${short}_" -e "<mac address='\${private_mac:-none}'" \\
+    -e "<mac address='\${public_mac:-none}'" /etc/libvirt/*/*.xml | while IFS= read -r file; do
+    sed -n 's|^ *<uuid>\\([0-9a-f-]*\\)</uuid>.*|\\1|p' "$file" | head -n 1
+  done
+)`;
+
+/**
  * Domains are asked for in two goes: first all names, in one virsh with the networks; then XML and state of those that
  * may concern the computer: by name, or by our metadata, its disks or its MACs in libvirt's own files, which finds renamed
  * ones and strangers.
@@ -34,15 +50,7 @@ lists=$(virsh -q "echo '
 '; list --all --uuid --name") || exit 1
 printf '%s\\n' "$lists"
 
-candidates=$(
-  printf '%s\\n' "$lists" | sed "1,/^@@$mark domains\\$/d" | while read -r uuid name; do
-    case $name in "$short" | "$short"[:_]* | "$computer" | "$computer"[:_]*) printf '%s\\n' "$uuid" ;; esac
-  done
-  grep -ls -e "computerId=\\"$computer\\"" -e "$disks/\${short}_" -e "<mac address='$private_mac'" \\
-    -e "<mac address='$public_mac'" /etc/libvirt/*/*.xml | while IFS= read -r file; do
-    sed -n 's|^ *<uuid>\\([0-9a-f-]*\\)</uuid>.*|\\1|p' "$file" | head -n 1
-  done
-)
+${CANDIDATES}
 statements=
 for uuid in $(printf '%s\\n' $candidates | sort -u); do
   statements="\${statements:+$statements; }echo '

@@ -86,6 +86,8 @@ export async function stopDomain(computer: HostedComputer, domain: DomainSight):
  * guest is paused or crashed, and works on every hypervisor.
  */
 export async function resetDomain(computer: HostedComputer, domain: DomainSight): Promise<void> {
+  // Off with its memory saved: a start alone would bring back what is to begin anew.
+  if (domain.hasManagedSave && domain.state === 'shut off') await startDomain(computer, domain);
   await stopDomain(computer, domain);
   await startDomain(computer, domain);
 }

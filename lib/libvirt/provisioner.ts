@@ -2,7 +2,9 @@
  * The libvirt core as the state handlers see it: every subroutine of VCL's libvirt module that concerns one
  * reservation's computer, on the host that it is assigned to.
  */
+import type { DiskInfo } from '../images/disk-info';
 import type { DomainIdentity } from '../model/identity';
+import type { ImagePartner } from '../model/image-library';
 import type { NodeStatus, PowerStatus } from '../model/power';
 import type { Reservation } from '../model/reservation';
 import type { DomainXml, GuestStatus, HypervisorDriver } from '../plugins/api';
@@ -32,6 +34,12 @@ export interface SnapshotInfo {
   readonly name: string;
   readonly createdAt: string;
   readonly state: string;
+}
+
+export interface ImageLibrary {
+  readonly partners: readonly ImagePartner[];
+  /** Where the ssh host keys of partners are kept, on this management node. */
+  readonly knownHostsFile: string;
 }
 
 export interface Provisioner {
@@ -64,6 +72,13 @@ export interface Provisioner {
   /** In the datastore or in the repository; the paths found. */
   doesImageExist(imageName?: string): Promise<string[]>;
   getImageSizeMiB(imageName?: string): Promise<number | null>;
+  getImageSizeBytes(imageName?: string): Promise<number | null>;
+  /** `get_virtual_disk_size_bytes`: what a guest sees of the image; null when there is none. */
+  getVirtualDiskSizeBytes(imageName?: string): Promise<number | null>;
+  /** Of a disk on the host, also while a guest has it open. @param format as its extension says where left out */
+  getVirtualDiskFileInfo(file: string, format?: string): Promise<DiskInfo>;
+  /** `retrieve_image`: from another management node into the repository. @returns that node's name; null: none has it */
+  retrieveImage(library: ImageLibrary): Promise<string | null>;
 
   /** The tree that a load would define, after the driver's `extendDomainXml`. */
   generateDomainXml(): Promise<DomainXml>;

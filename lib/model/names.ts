@@ -46,6 +46,11 @@ export function masterImagePath(profile: Pick<VmProfile, 'datastorePath'>, image
   return path.posix.join(profile.datastorePath, `${imageName}.${format}`);
 }
 
+/** The lock of an image's files in the datastore: one lock, whatever the format. */
+export function imageLock(profile: Pick<VmProfile, 'datastorePath'>, imageName: string): string {
+  return path.posix.join(profile.datastorePath, `.${imageName}.lock`);
+}
+
 export function domainXmlPath(
   xmlDirectory: string,
   computer: Pick<ComputerFacts, 'shortName'>,

@@ -77,6 +77,12 @@ async function lookForUser(job: Job): Promise<Transition | void> {
   const deadline = performance.now() + job.timings.reconnecttimeout * 1000;
   while (performance.now() < deadline) {
     await job.watch.pause(LOOK_FOR_USER_MS);
+    // Nobody can be connected to a machine that somebody has paused, suspended or that crashed: it is not his fault.
+    const power = await job.provisioner.powerStatus();
+    if (power !== 'on' && power !== 'blocked') {
+      job.narrator.note(null, `the machine is ${power ?? 'gone'}: the user is not held to be away`);
+      return;
+    }
     if ((await job.guest.connectedFrom(remoteIp, ignoredAddresses(job))) === null) continue;
     job.narrator.note('connected', 'the user is back');
     return;

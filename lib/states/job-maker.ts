@@ -36,7 +36,7 @@ export function jobMaker(adapters: JobMakerParts): JobMaker {
   const { store, hosts, connector, addSecret, slots, node, queues } = adapters;
   return (parts) => {
     const { config, registry } = adapters;
-    const { claim, reservation, watch, log, onEnd } = parts;
+    const { claim, reservation, watch, narrator, log, onEnd } = parts;
     const { signal } = watch;
     // Made when first asked for, so that rows which cannot be used fail the step that needs them.
     const provisioner = once(
@@ -50,6 +50,8 @@ export function jobMaker(adapters: JobMakerParts): JobMaker {
             settings: config,
             log,
             signal,
+            bases: store,
+            onCopyProgress: tellInTens((text) => narrator.note('info', text)),
           },
           registry,
         ),
@@ -91,6 +93,17 @@ export function jobMaker(adapters: JobMakerParts): JobMaker {
 function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined;
   return () => (made ??= { value: make() }).value;
+}
+
+/** A line for every ten percent, beginning with the first that is heard of. */
+function tellInTens(tell: (text: string) => void): (imageName: string, percent: number) => void {
+  let told = -1;
+  return (imageName, percent) => {
+    const tens = Math.floor(percent / 10);
+    if (tens <= told) return;
+    told = tens;
+    tell(`copying image ${imageName}: ${percent} %`);
+  };
 }
 
 /** The computer's host; for a computer without one, a host whose every command says so. */

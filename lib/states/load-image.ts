@@ -2,6 +2,7 @@
  * Bringing a computer up with the reservation's image: what new, reload and reinstall have in common
  * (`reload_image` of VCL's new state around `load` of its libvirt module).
  */
+import path from 'node:path';
 import { ProvisiondError } from '../errors';
 import { loadSteps } from '../libvirt/load-steps';
 import { onlyWhen } from '../steps/step';
@@ -110,9 +111,20 @@ async function setUpGuest(job: Job): Promise<void> {
 async function findImage(job: Job): Promise<void> {
   const { image, host } = job.reservation;
   if ((await job.provisioner.doesImageExist()).length > 0) return;
+  if (await retrieveFromPartner(job)) return;
   const { datastorePath, repositoryPath } = host!.profile;
   const places = [datastorePath, repositoryPath].filter((place) => place !== null).join(' nor in ');
   throw new ProvisiondError('IMAGE_NOT_FOUND', `image ${image.name} is not in ${places} of host ${host!.shortName}`);
+}
+
+/** VCL's image library: another management node may have it. */
+async function retrieveFromPartner({ store, provisioner, reservation, config, narrator }: Job): Promise<boolean> {
+  const partners = await store.imagePartners(reservation.managementNode.id);
+  const knownHostsFile = path.join(config.stateDir, 'image-partners.known_hosts');
+  const partner = await provisioner.retrieveImage({ partners, knownHostsFile });
+  if (partner === null) return false;
+  narrator.note('copyfrompartnerMN', `image ${reservation.image.name} was retrieved from management node ${partner}`);
+  return (await provisioner.doesImageExist()).length > 0;
 }
 
 async function recordImage(job: Job): Promise<void> {

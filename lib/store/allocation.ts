@@ -122,12 +122,14 @@ function candidateBindings({ imageId, revisionId, start, end, computer }: Wish):
   return [end, start, imageId, ...(named.length > 0 ? named : [null, null]), computer ?? null, revisionId];
 }
 
+/** The groups that a resource is in. @param subid an expression: the id of the thing itself */
+export const groupsOf = (type: 'image' | 'computer' | 'managementnode', subid: string): string =>
+  `select gm.resourcegroupid from resource res join resourcegroupmembers gm on gm.resourceid = res.id
+     join resourcetype kind on kind.id = res.resourcetypeid and kind.name = '${type}' where res.subid = ${subid}`;
+
 /** Those that have the revision already come first. */
 function candidatesSql({ dialect }: Queryable): string {
   const { now, addSeconds } = dialect;
-  const groupsOf = (type: string, subid: string) =>
-    `select gm.resourcegroupid from resource res join resourcegroupmembers gm on gm.resourceid = res.id
-       join resourcetype kind on kind.id = res.resourcetypeid and kind.name = '${type}' where res.subid = ${subid}`;
   return `
     select c.id, c.hostname, c.stateid, h.id as hostComputerId, h.hostname as hostHostname, h.stateid as hostStateId,
       c.scheduleid, c.predictivemoduleid, c.RAM < i.minram as ramShort, c.procnumber < i.minprocnumber as cpusShort,

@@ -3,9 +3,11 @@
  * (`addRequest`, `Connect`, `extend`, `end` of Apache VCL 2.5.1), and the inventory an admin enters there.
  */
 import type { Blame } from '../errors';
+import type { ImageUse } from '../model/base-file';
 import type { BootParameters } from '../model/boot';
 import type { HostFacts } from '../model/reservation';
 import type { StateName } from '../model/states';
+import type { VmFrontEnd } from './vm-front-end';
 
 export interface NewReservation {
   readonly image: string;
@@ -178,7 +180,7 @@ export interface Recovery {
   readonly says: string;
 }
 
-export interface FrontEnd {
+export interface FrontEnd extends VmFrontEnd {
   /** All of it as it was at one moment. */
   ownership(): Promise<Ownership>;
   /**
@@ -201,6 +203,8 @@ export interface FrontEnd {
   listHosts(): Promise<HostSummary[]>;
   listImages(): Promise<ImageSummary[]>;
   modulesInUse(): Promise<{ os: ModuleUse[]; predictive: ModuleUse[] }>;
+  /** All revisions, the deleted ones as well, and who still needs their files. */
+  listImageUse(): Promise<ImageUse[]>;
   /** The row of this management node, made when it is missing. @returns its id */
   ensureManagementNode(hostname: string, address: string, keyFiles: readonly string[]): Promise<number>;
   ensureUser(login: string): Promise<number>;

@@ -1,9 +1,11 @@
 /** Creates and upgrades tables: VCL's part only where there is none, ours always. */
 import { ProvisiondError } from '../errors';
 import type { Database, Queryable } from './database';
+import { BASE_TABLES } from './schema/base-tables';
 import { COMPUTERS_TABLES } from './schema/computers';
 import { CONNECTIONS_TABLES } from './schema/connections';
 import { IMAGES_TABLES } from './schema/images';
+import { OPERATION_TABLES } from './schema/operation-tables';
 import { BOOT_TABLES, OWN_TABLES, QUEUE_TABLES, SCHEMA_VERSION_TABLE } from './schema/own-tables';
 import { renderSeed, renderTable } from './schema/render';
 import { REQUESTS_TABLES } from './schema/requests';
@@ -39,6 +41,8 @@ const MIGRATIONS: readonly Migration[] = [
     run: (tx) => createTables(tx, QUEUE_TABLES),
   },
   { sentence: 'created the table of boot parameters', run: (tx) => createTables(tx, BOOT_TABLES) },
+  { sentence: 'created the tables of operations and VMs', run: (tx) => createTables(tx, OPERATION_TABLES) },
+  { sentence: 'created the tables of image files', run: (tx) => createTables(tx, BASE_TABLES) },
 ];
 
 const NEWEST = MIGRATIONS.length;

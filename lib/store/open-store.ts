@@ -1,4 +1,5 @@
 /** Opens the database of a configuration, as the two ports. */
+import { imageUseVerbs } from './base-verbs';
 import { openDatabase, type Database } from './database';
 import type { FrontEnd } from './front-end';
 import { bootVerbs } from './boot-verbs';
@@ -10,6 +11,7 @@ import { siteRowVerbs } from './site-rows';
 import { ownershipVerbs } from './ownership-verbs';
 import { sqlStore } from './sql-store';
 import type { Store } from './store';
+import { vmFrontEndVerbs } from './vm-front-end-verbs';
 
 export interface OpenStoreOptions {
   /** `sqlite:PATH`, `sqlite::memory:` or `mysql://user:password@host:port/name`. */
@@ -40,5 +42,7 @@ function frontEnd(db: Database): FrontEnd {
     ...siteRowVerbs(db),
     ...ownershipVerbs(db),
     ...bootVerbs(db),
+    ...vmFrontEndVerbs(db),
+    ...imageUseVerbs(db),
   };
 }

@@ -1,4 +1,5 @@
 /** The store, put together from its verbs. */
+import { baseVerbs } from './base-verbs';
 import { blockVerbs } from './blocks';
 import { censusVerbs } from './census-verbs';
 import { claimVerbs } from './claim-verbs';
@@ -14,9 +15,11 @@ import { leaseVerbs } from './lease-verbs';
 import { migrationVerbs } from './migration';
 import { messageVerbs } from './message-facts';
 import { queueVerbs } from './queues';
+import { operationVerbs } from './operation-verbs';
 import { readerVerbs } from './reservation-reader';
 import type { Store } from './store';
 import { storyVerbs } from './story-verbs';
+import { vmVerbs } from './vm-verbs';
 
 export function sqlStore(db: Database): Store {
   return {
@@ -38,6 +41,9 @@ export function sqlStore(db: Database): Store {
     ...clusterVerbs(db),
     ...serverVerbs(db),
     ...imageVerbs(db),
+    ...baseVerbs(db),
     ...finishVerbs(db),
+    ...operationVerbs(db),
+    ...vmVerbs(db),
   };
 }

@@ -18,6 +18,9 @@ import type {
   ServerFacts,
 } from '../model/reservation';
 import type { RequestClock } from '../model/timings';
+import type { OperationStore } from './operation-store';
+import type { BaseRecords } from '../model/base-file';
+import type { ImagePartner } from '../model/image-library';
 import type { ComputerState, LogEnding, RequestState, StateName, WorkableState } from '../model/states';
 
 export type { CallOutcome, DueBlock, MessageFacts, Parcel, Queue, QueuedCall, QueuedMessage } from './background';
@@ -136,7 +139,7 @@ export interface StoreFinding {
 
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
-export interface Store extends BackgroundStore {
+export interface Store extends BackgroundStore, OperationStore, BaseRecords {
   /** `sqlite:/path` or `mysql://user@host/name`, without any password. */
   readonly label: string;
   close(): Promise<void>;
@@ -231,6 +234,9 @@ export interface Store extends BackgroundStore {
    * @returns how many reloads wait now
    */
   makeProduction(claim: Claim, reservation: Reservation): Promise<number>;
+
+  /** Management nodes that images may be fetched from. */
+  imagePartners(managementNodeId: number): Promise<ImagePartner[]>;
 
   // --- clusters
   /** All reservations of a request, the parent first. */

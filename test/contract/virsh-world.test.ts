@@ -98,6 +98,23 @@ function walk(file: (name: string) => string): string[][] {
     ),
     ...each('snapshot-create-as --domain vm1 --name s2 --atomic', 'snapshot-list vm1', 'snapshot-list vm1 --name'),
     ...each('undefine vm1', 'snapshot-delete vm1 nope', 'snapshot-delete vm1 s1', 'snapshot-list --parent vm1'),
+    // Power, and what is saved
+    ...each('start vm1 --paused', 'domstate --reason vm1', 'domjobinfo vm1', 'suspend vm1', 'domstate --reason vm1'),
+    ...each('domjobabort vm1', 'shutdown vm1', 'managedsave vm1', 'domjobinfo vm1'),
+    ...each('start vm1', 'domstate --reason vm1', 'resume vm1', 'domstate --reason vm1', 'managedsave vm1'),
+    ...each('start vm1 --paused', 'domstate --reason vm1', 'destroy vm1', 'dompmwakeup vm1', 'domjobabort vm1'),
+    ...each('start vm1 --paused', 'snapshot-create-as vm1 p1', 'snapshot-revert vm1 p1', 'domstate --reason vm1'),
+    ...each('resume vm1', 'snapshot-create-as vm1 r1', 'snapshot-revert vm1 p1', 'domstate --reason vm1'),
+    ...each('snapshot-revert vm1 r1', 'domstate --reason vm1', 'managedsave vm1', 'snapshot-revert vm1 r1 --paused'),
+    ...each('domstate --reason vm1', 'list --all --with-managed-save --name', 'managedsave-remove vm1', 'destroy vm1'),
+    ...each('snapshot-revert vm1 r1', 'domstate --reason vm1', 'snapshot-revert vm1 s2', 'domstate --reason vm1'),
+    ...each(
+      'snapshot-revert vm1 nope',
+      'snapshot-dumpxml vm1 nope',
+      'snapshot-delete vm1 p1',
+      'snapshot-delete vm1 r1',
+    ),
+    ...each('event vm1 --event reboot --timeout 1'),
     // Metadata
     ['metadata', 'vm1', URI],
     ['metadata', 'vm1', 'https://elsewhere.example'],

@@ -5,6 +5,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import {
+  appendFileSync,
   chmodSync,
   existsSync,
   mkdirSync,
@@ -238,6 +239,29 @@ export class FakeHost implements ClosableHost {
   /** A guest that does not obey `shutdown` and `reboot`; without a name: all of them. */
   makeDeaf(domain?: string): void {
     this.#write(domain === undefined ? 'deaf' : path.join('domains', domain, 'deaf'), '');
+  }
+
+  /** Something happens to a guest behind everybody's back: it panics, goes to sleep, or its QEMU is killed. */
+  happen(domain: string, what: 'panic' | 'sleep' | 'killed' | 'power off'): void {
+    const folder = path.join('domains', domain);
+    const id = this.#lines(folder, 'state')[0]?.split(' ')[2] ?? '1';
+    const [state, event] = {
+      panic: [`6 1 ${id} panicked`, 'Crashed Panicked'],
+      sleep: [`7 0 ${id} unknown`, 'PMSuspended Memory'],
+      killed: ['5 3 - crashed', 'Stopped Failed'],
+      'power off': ['5 1 - shutdown', 'Stopped Shutdown'],
+    }[what] as [string, string];
+    if (state.startsWith('5')) rmSync(this.path(folder, 'live.xml'), { force: true });
+    this.#write(path.join(folder, 'state'), `${state}\n`);
+    appendFileSync(
+      this.path('events'),
+      `2026-01-01 00:00:00.000+0000: event 'lifecycle' for domain '${domain}': ${event}\n`,
+    );
+  }
+
+  /** The saved memory of a domain is damaged. */
+  damageSave(domain: string): void {
+    this.#write(path.join('domains', domain, 'managed-save'), 'corrupt\n');
   }
 
   // --------------------------------------------------------------------------------------------------------- faults

@@ -68,9 +68,13 @@ describe('a configuration without anything', () => {
       sshConnectTimeoutMs: 10_000,
       commandTimeoutMs: 60_000,
       imageTimeoutMs: 3_600_000,
+      imageCheckAtUse: 'stamp',
       hookTimeoutMs: 3_900_000,
       guestBootTimeoutMs: 600_000,
       guestCommandTimeoutMs: 300_000,
+      guestShutdownTimeoutMs: 180_000,
+      vmWatchIntervalMs: 60_000,
+      operationRetentionDays: 30,
       xmlrpc: { url: null, user: 'vclsystem@Local', password: null, caFile: null, timeoutMs: 120_000 },
       mail: {
         ...{ transport: 'off', from: null, returnPath: null, sendmailPath: '/usr/sbin/sendmail' },

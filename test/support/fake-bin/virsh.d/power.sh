@@ -11,6 +11,11 @@ demand_active() {
 
 set_state() { printf '%s\n' "$*" >"$dir/state"; }
 
+# What libvirt tells those who listen: $1 the kind of event $2 more of it
+tell() {
+  printf "%s: event '%s' for domain '%s'%s\n" "$(date -u '+%F %T.000+0000')" "$1" "$name" "${2:+: $2}" >>"$FAKE_WORLD/events"
+}
+
 verb_start() {
   lock
   find_domain "$opt_domain" || return 1
@@ -24,9 +29,22 @@ verb_start() {
   sed "/<domain /{s/<domain \\([^>]*\\)>/<domain \\1 id='$next'>/;:rest;n;b rest;}" "$dir/config.xml" >"$dir/live.xml"
   printf 'start\n' >>"$dir/boots"
   ! fact console "$dir/facts" || printf 'a guest of the fake world boots\n' >>"$fact"
-  if [ -f "$dir/managed-save" ]; then rm -f "$dir/managed-save"; set_state 1 3 "$next" restored
-  elif [ -n "$flag_paused" ]; then set_state 3 11 "$next" 'starting up'
-  else set_state 1 1 "$next" booted; fi
+  saved=
+  [ ! -f "$dir/managed-save" ] || [ -n "$flag_force_boot" ] || read -r saved <"$dir/managed-save" || saved=running
+  if [ "$saved" = corrupt ]; then
+    complain "Failed to start domain '$name'" 'operation failed: save image is incomplete'
+    rm -f "$dir/live.xml"
+    set_state 5 6 - failed
+    return 1
+  fi
+  rm -f "$dir/managed-save"
+  case $saved:$flag_paused in
+  :) set_state 1 1 "$next" booted ;;
+  :1) set_state 3 1 "$next" user ;;
+  running:) set_state 1 3 "$next" restored ;;
+  *) set_state 3 2 "$next" migrating ;;
+  esac
+  tell lifecycle "Started ${saved:+Restored}${saved:-Booted}"
   say "Domain '$name' started"
 }
 
@@ -57,6 +75,12 @@ check_devices() {
 
 # The domain is no longer active: $1 reason $2 its word
 become_inactive() {
+  case $2 in
+  shutdown) tell lifecycle 'Stopped Shutdown' ;;
+  destroyed) tell lifecycle 'Stopped Destroyed' ;;
+  crashed) tell lifecycle 'Stopped Crashed' ;;
+  saved) tell lifecycle 'Stopped Saved' ;;
+  esac
   rm -f "$dir/live.xml"
   if [ -f "$dir/config.xml" ]; then set_state 5 "$1" - "$2"; else rm -rf "$dir"; fi
 }
@@ -67,16 +91,26 @@ verb_destroy() {
   say "Domain '$name' destroyed"
 }
 
-# A guest obeys unless a file says that it does not.
+# A guest obeys unless a file says that it does not; one whose processors stand hears nothing.
+is_deaf() { [ -f "$dir/deaf" ] || [ -f "$FAKE_WORLD/deaf" ] || [ "$state" != 1 ]; }
+
+# Fails unless the domain runs: $1 the deed, in virsh's words
+require_awake() {
+  case $state in 1 | 6) return 0 ;; esac
+  complain "Failed to $1 '$name'" 'Requested operation is not valid: domain is not running'
+  return 1
+}
+
 verb_shutdown() {
   demand_active "shutdown domain '$opt_domain'" || return 1
-  [ -f "$dir/deaf" ] || [ -f "$FAKE_WORLD/deaf" ] || become_inactive 1 shutdown
+  require_awake 'shutdown domain' || return 1
+  is_deaf || become_inactive 1 shutdown
   say "Domain '$name' is being shutdown"
 }
 
 verb_reboot() {
   demand_active "reboot domain '$opt_domain'" || return 1
-  [ -f "$dir/deaf" ] || [ -f "$FAKE_WORLD/deaf" ] || printf 'reboot\n' >>"$dir/boots"
+  is_deaf || { printf 'reboot\n' >>"$dir/boots"; tell reboot; }
   say "Domain '$name' is being rebooted"
 }
 
@@ -88,7 +122,10 @@ verb_reset() {
 
 verb_suspend() {
   demand_active "suspend domain '$opt_domain'" || return 1
-  set_state 3 1 "$id" user
+  case $state in
+  1) set_state 3 1 "$id" user; tell lifecycle 'Suspended Paused' ;;
+  7) complain "Failed to suspend domain '$name'" 'Requested operation is not valid: domain is pmsuspended'; return 1 ;;
+  esac
   say "Domain '$name' suspended"
 }
 
@@ -98,7 +135,12 @@ verb_resume() {
     complain "Failed to resume domain '$name'" 'Requested operation is not valid: domain is already running'
     return 1
   fi
+  if [ "$state" = 7 ]; then
+    complain "Failed to resume domain '$name'" 'Requested operation is not valid: domain is pmsuspended'
+    return 1
+  fi
   set_state 1 5 "$id" unpaused
+  tell lifecycle 'Resumed Unpaused'
   say "Domain '$name' resumed"
 }
 
@@ -108,7 +150,7 @@ verb_managedsave() {
     complain "Failed to save domain '$name' state" 'Requested operation is not valid: cannot do managed save for transient domain'
     return 1
   }
-  : >"$dir/managed-save"
+  if [ "$state" = 3 ]; then echo paused; else echo running; fi >"$dir/managed-save"
   become_inactive 5 saved
   say "${newline}Domain '$name' state saved by libvirt"
 }
@@ -138,3 +180,51 @@ verb_autostart() {
 
 # Some messages end with the line break of the statement.
 say_bare() { [ -n "$quiet" ] || printf '%s' "$1"; }
+
+verb_dompmwakeup() {
+  demand_active "wakeup domain '$opt_domain'" >/dev/null 2>&1 && [ "$state" = 7 ] || {
+    find_domain "$opt_domain" || return 1
+    why='Requested operation is not valid: Unable to wake up domain that is not pmsuspended'
+    [ "$id" != - ] || why='Requested operation is not valid: domain is not running'
+    complain "Domain '$name' could not be woken up" "$why"
+    return 1
+  }
+  set_state 1 9 "$id" 'event wakeup'
+  tell lifecycle 'Started Event wakeup'
+  say "Domain '$name' successfully woken up"
+}
+
+# Jobs of this world are over before anybody could ask.
+verb_domjobinfo() {
+  find_domain "$opt_domain" || return 1
+  [ "$id" != - ] || { complain 'Requested operation is not valid: domain is not running'; return 1; }
+  say "Job type:         None        "
+}
+
+verb_domjobabort() {
+  lock
+  find_domain "$opt_domain" || return 1
+  if [ "$id" = - ]; then complain 'Requested operation is not valid: domain is not running'
+  else complain 'Requested operation is not valid: no job is active on the domain'; fi
+  return 1
+}
+
+# Tells what happens from now on: for ever, or (with a timeout) until the first of the kind.
+verb_event() {
+  : >>"$FAKE_WORLD/events"
+  if [ -n "$flag_loop" ]; then
+    # The world may go while somebody listens.
+    exec tail -q -n 0 -f "$FAKE_WORLD/events"
+  fi
+  find_domain "$opt_domain" || return 1
+  from=$(wc -l <"$FAKE_WORLD/events") end=$(($(date +%s) + opt_timeout))
+  while [ "$(date +%s)" -lt "$end" ]; do
+    if tail -n "+$((from + 1))" "$FAKE_WORLD/events" | grep -F "event '$opt_event' for domain '$name'"; then
+      printf 'events received: 1\n'
+      return 0
+    fi
+    sleep 0.1
+  done
+  printf 'event loop timed out\nevents received: 0\n'
+  return 1
+}

@@ -40,3 +40,40 @@ verb_snapshot_delete() {
   rm -f "$dir/snapshots/$opt_snapshotname"
   say "Domain snapshot $opt_snapshotname deleted"
 }
+
+require_snapshot() {
+  find_domain "$opt_domain" || return 1
+  [ -f "$dir/snapshots/$opt_snapshotname" ] && return 0
+  complain "Domain snapshot not found: no domain snapshot with matching name '$opt_snapshotname'"
+  return 1
+}
+
+verb_snapshot_dumpxml() {
+  require_snapshot || return 1
+  read -r seconds word description <"$dir/snapshots/$opt_snapshotname"
+  printf '<domainsnapshot>\n  <name>%s</name>\n' "$opt_snapshotname"
+  [ -z "$description" ] || printf '  <description>%s</description>\n' "$description"
+  printf '  <state>%s</state>\n  <creationTime>%s</creationTime>\n</domainsnapshot>\n' "$word" "$seconds"
+}
+
+# A saved memory stays where it is, as in the real one, however little it fits.
+verb_snapshot_revert() {
+  lock
+  require_snapshot || return 1
+  read -r seconds word description <"$dir/snapshots/$opt_snapshotname"
+  [ -z "$flag_paused" ] || [ "$word" = shutoff ] || word=paused
+  # One that is up afterwards was started anew.
+  if [ "$word" != shutoff ]; then
+    next=0
+    read -r next 2>/dev/null <"$FAKE_WORLD/next-id" || true
+    next=$((next + 1))
+    printf '%s\n' "$next" >"$FAKE_WORLD/next-id"
+    cat "$dir/config.xml" >"$dir/live.xml"
+  fi
+  case $word in
+  shutoff) [ "$id" = - ] || rm -f "$dir/live.xml"; set_state 5 7 - 'from snapshot' ;;
+  paused) set_state 3 7 "$next" 'from snapshot' ;;
+  *) set_state 1 4 "$next" 'from snapshot' ;;
+  esac
+  say "Domain snapshot $opt_snapshotname reverted"
+}

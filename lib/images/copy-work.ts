@@ -1,0 +1,73 @@
+/** What the scripts of this folder say while they run and when they fail, in words. */
+import { type ErrorCode, ProvisiondError } from '../errors';
+import type { RunResult } from '../host/host';
+import type { ImageHeader } from './image-header';
+import type { ImageFile } from './image-sight';
+import { EXIT, isDiskFull } from './qemu-img';
+
+export interface Work {
+  readonly doing: string;
+  readonly folder: string;
+  /** Left out: the script finds it out. */
+  readonly neededKiB?: number;
+  readonly failure: ErrorCode;
+  /** Cuts off a long copy; what goes on over there only ever writes a file of this load's own. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onStdout?: (chunk: string) => void;
+}
+
+const REASONS: Readonly<Record<number, readonly [code: ErrorCode, why: string]>> = {
+  [EXIT.lockTimeout]: ['COMMAND_TIMEOUT', 'another copy did not come to its end'],
+  [EXIT.damaged]: ['IMAGE_UNTRUSTED', 'its tables are damaged, as qemu-img check says'],
+  [EXIT.wrongSum]: ['IMAGE_UNTRUSTED', 'the source has not the checksum that stands beside it'],
+};
+
+/** Why a script of this folder failed. */
+export function explain(hostName: string, work: Work, result: RunResult): ProvisiondError {
+  const where = `${work.doing} on host ${hostName}`;
+  if (result.exitCode === EXIT.diskFull || isDiskFull(result.stderr)) {
+    const freeKiB = lastNumber(result.stdout, 'free') ?? 0;
+    const neededKiB = work.neededKiB ?? lastNumber(result.stdout, 'total') ?? 0;
+    const message = `${where}: folder ${work.folder} has ${mib(freeKiB)} MiB free and needs ${mib(neededKiB)} MiB`;
+    return new ProvisiondError('HOST_DISK_FULL', message, { details: { folder: work.folder, freeKiB, neededKiB } });
+  }
+  if (result.exitCode === EXIT.busy) {
+    return new ProvisiondError('CONFLICT', `${where}: a guest has that disk open`, { blame: 'computer' });
+  }
+  const reason = REASONS[result.exitCode];
+  if (reason) return new ProvisiondError(reason[0], `${where}: ${reason[1]}`);
+  const said = result.stderr.trim() || `exit code ${result.exitCode}`;
+  return new ProvisiondError(work.failure, `${where}: ${said}`, { details: { exitCode: result.exitCode } });
+}
+
+/** @returns a listener for the output of a copy; the percents told only grow, and 100 is left to its end */
+export function followProgress(tell: (percent: number) => void): (chunk: string) => void {
+  let text = '';
+  let told = -1;
+  return (chunk) => {
+    text += chunk;
+    const total = lastNumber(text, 'total');
+    const done = lastNumber(text, 'progress');
+    if (!total || done === null) return;
+    const percent = Math.min(99, Math.floor((100 * done) / total));
+    if (percent <= told) return;
+    told = percent;
+    tell(percent);
+  };
+}
+
+/** What a copy may write at most: a header that lies must not fill the host. */
+export function mostBytesOf(sources: readonly ImageFile[], headers: readonly ImageHeader[]): number {
+  const virtual = headers.reduce((total, { virtualSizeBytes }) => total + virtualSizeBytes, 0);
+  const size = sources.reduce((total, { sizeBytes }) => total + sizeBytes, 0);
+  return Math.max(size, Math.ceil(virtual * 1.02) + 64 * 2 ** 20);
+}
+
+function lastNumber(text: string, name: string): number | null {
+  const found = [...text.matchAll(new RegExp(`^@@${name} (\\d+)$`, 'gm'))].at(-1);
+  return found ? Number(found[1]) : null;
+}
+
+function mib(kib: number): number {
+  return Math.ceil(kib / 1024);
+}

@@ -1,0 +1,26 @@
+/** The registry: every kind of operation that a row of `provisiond_operation` may ask for. */
+import { ProvisiondError } from '../errors';
+import type { OperationKind } from './kind';
+import { pause, unpause, wake } from './power/pause';
+import { clean_reboot, hard_reboot } from './power/reboot';
+import { power_state_reset } from './power/reset';
+import { clean_shutdown, hard_shutdown, shutdown } from './power/shutdown';
+import { resume, start } from './power/start';
+import { suspend } from './power/suspend';
+import { checkpoint, delete_snapshot, revert, snapshot } from './snapshots';
+
+const ALL: readonly OperationKind[] = [
+  ...[start, pause, unpause, suspend, resume],
+  ...[clean_shutdown, hard_shutdown, shutdown, clean_reboot, hard_reboot, wake, power_state_reset],
+  ...[snapshot, checkpoint, revert, delete_snapshot],
+];
+
+export const KINDS: ReadonlyMap<string, OperationKind> = new Map(ALL.map((kind) => [kind.name, kind]));
+
+/** @throws OPERATION_INVALID with the kinds that there are */
+export function kindNamed(name: string): OperationKind {
+  const kind = KINDS.get(name);
+  if (kind) return kind;
+  const message = `there is no operation '${name.slice(0, 40)}'; there are ${[...KINDS.keys()].join(', ')}`;
+  throw new ProvisiondError('OPERATION_INVALID', message);
+}

@@ -1,0 +1,142 @@
+/** What happens to real guests behind the back of the daemon, and what it knows of it; and guests that do not obey. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { readFileSync, statSync, truncateSync } from 'node:fs';
+import type { OperationDetails, VmDetails } from '../../lib/store/vm-front-end';
+import { Site, eventually } from '../support/site';
+import { defineTinyGuest, type Manners } from '../support/tiny-guest';
+
+const BOOT_MS = 2500;
+/** A busy machine: what is told within 5 s otherwise gets three times as long. */
+const SOON = 15;
+
+let site: Site;
+let domain = '';
+
+beforeAll(async () => {
+  site = await Site.open({ settings: { retryDelayMs: 100 } });
+}, 60_000);
+afterAll(async () => site.close(), 60_000);
+
+async function begin(manners: Manners): Promise<void> {
+  if (domain !== '') {
+    await site.virsh('destroy', domain).catch(() => {});
+    await site.virsh('undefine', domain, '--managed-save', '--snapshots-metadata').catch(() => {});
+  }
+  domain = await defineTinyGuest(site, 'vm1', manners);
+  await site.virsh('start', domain);
+  await known(({ powerState }) => powerState === 'Running');
+  await new Promise((resolve) => setTimeout(resolve, BOOT_MS));
+}
+
+async function known(so: (vm: VmDetails) => boolean): Promise<VmDetails> {
+  let vm = await site.frontEnd.showVm('vm1');
+  await eventually(async () => so((vm = await site.frontEnd.showVm('vm1'))), SOON).catch(() => {
+    throw new Error(`the VM is known as ${JSON.stringify(vm)}`);
+  });
+  return vm;
+}
+
+async function act(kind: string, more: object = {}): Promise<OperationDetails> {
+  const wish = { kind, computer: 'vm1', arguments: more, requestedBy: 'the test' };
+  const { id } = await site.frontEnd.addOperation(wish);
+  await eventually(async () => (await site.frontEnd.showOperation(id)).ended !== null, 60);
+  return site.frontEnd.showOperation(id);
+}
+
+const state = async () => (await site.virsh('domstate', domain)).trim();
+
+describe('a guest that obeys', () => {
+  beforeEach(() => begin('obedient'), 60_000);
+
+  it('shuts down, suspends, comes back, reboots; and what it does by itself is known', async () => {
+    expect(await act('suspend')).toMatchObject({ state: 'done', result: { powerState: 'Suspended' } });
+    expect(await act('start')).toMatchObject({ error: { code: 'VM_BAD_POWER_STATE' } });
+    expect(await act('resume', { paused: true })).toMatchObject({ state: 'done' });
+    expect(await act('unpause')).toMatchObject({ state: 'done' });
+    expect(await act('clean_reboot', { timeoutSeconds: 30 })).toMatchObject({ state: 'done' });
+    await new Promise((resolve) => setTimeout(resolve, BOOT_MS));
+    await site.virsh('suspend', domain);
+    await known(({ powerState }) => powerState === 'Paused');
+    await site.virsh('resume', domain);
+    await known(({ powerState }) => powerState === 'Running');
+    await site.virsh('shutdown', domain);
+    await known(({ powerState, lastExit }) => powerState === 'Halted' && lastExit === 'shutdown');
+  }, 120_000);
+
+  it('was killed: it is off, and has crashed', async () => {
+    const pid = Number(readFileSync(`/run/libvirt/qemu/${domain}.pid`, 'utf8'));
+    process.kill(pid, 'SIGKILL');
+    expect(await known(({ powerState }) => powerState === 'Halted')).toMatchObject({ lastExit: 'crashed' });
+  }, 60_000);
+
+  it('is suspended with memory that gets damaged: it stays suspended until it is let go', async () => {
+    await act('suspend');
+    const save = `/var/lib/libvirt/qemu/save/${domain}.save`;
+    truncateSync(save, Math.floor(statSync(save).size / 2));
+    expect(await act('resume')).toMatchObject({ state: 'failed', error: { code: 'VM_RESUME_FAILED' } });
+    expect(await known(() => true)).toMatchObject({ powerState: 'Suspended', fault: 'resume failed' });
+    expect(await act('hard_shutdown')).toMatchObject({ state: 'done' });
+    expect(await act('start')).toMatchObject({ state: 'done' });
+  }, 120_000);
+});
+
+describe('a guest with other manners', () => {
+  it('ignores its button: it still runs, until its plug is pulled', async () => {
+    await begin('deaf');
+    expect(await act('clean_shutdown', { timeoutSeconds: 3 })).toMatchObject({
+      error: { code: 'VM_SHUTDOWN_TIMEOUT' },
+    });
+    expect(await state()).toBe('running');
+    expect(await act('shutdown', { timeoutSeconds: 2 })).toMatchObject({ state: 'done' });
+    expect(await state()).toBe('shut off');
+  }, 120_000);
+
+  it('panics: nothing but a hard hand moves it; and it is not started again and again', async () => {
+    await begin('panicking');
+    await site.frontEnd.setAfterCrash('vm1', 'preserve');
+    await site.virsh('shutdown', domain);
+    const vm = await known(({ powerState }) => powerState === 'Crashed');
+    expect(vm.allowed).toEqual([
+      'hard_shutdown',
+      'shutdown',
+      'hard_reboot',
+      'power_state_reset',
+      'revert',
+      'delete_snapshot',
+    ]);
+    expect(await act('unpause')).toMatchObject({ error: { code: 'VM_BAD_POWER_STATE' } });
+    expect(await act('hard_reboot')).toMatchObject({ state: 'done' });
+    await site.frontEnd.setAfterCrash('vm1', 'restart');
+    await new Promise((resolve) => setTimeout(resolve, BOOT_MS));
+    await site.virsh('shutdown', domain);
+    // Within 120 s of its start: off, instead of on and on.
+    await known(({ powerState, operations }) => powerState === 'Halted' && operations[0]?.kind === 'hard_shutdown');
+    await site.frontEnd.setAfterCrash('vm1', 'preserve');
+  }, 120_000);
+
+  it('goes to sleep: it can be woken', async () => {
+    await begin('sleeping');
+    await site.virsh('shutdown', domain);
+    expect((await known(({ guestSleeping }) => guestSleeping)).powerState).toBe('Running');
+    expect(await act('clean_shutdown')).toMatchObject({ error: { code: 'VM_BAD_POWER_STATE' } });
+    expect(await act('wake')).toMatchObject({ state: 'done' });
+    await known(({ guestSleeping }) => !guestSleeping);
+  }, 120_000);
+});
+
+describe('a libvirtd that is killed', () => {
+  it('takes nothing from what is known, and is listened to again when it is back', async () => {
+    await begin('obedient');
+    process.kill(libvirtd(), 'SIGKILL');
+    expect(await known(({ powerState }) => powerState === 'Unknown')).toMatchObject({ lastPowerState: 'Running' });
+    spawn('libvirtd', ['-d'], { stdio: 'ignore', detached: true }).unref();
+    await known(({ powerState }) => powerState === 'Running');
+    await site.virsh('destroy', domain);
+    expect(await known(({ powerState }) => powerState === 'Halted')).toMatchObject({ lastExit: 'destroyed' });
+  }, 120_000);
+});
+
+function libvirtd(): number {
+  return Number(readFileSync('/run/libvirtd.pid', 'utf8'));
+}

@@ -1,0 +1,143 @@
+/** VMs of a fake world, with the inbox of operations as the daemon has it: domains that a load would have left. */
+import { writeFileSync } from 'node:fs';
+import { METADATA_NAMESPACE } from '../../lib/model/identity';
+import type { Condition } from '../../lib/model/vm-states';
+import { VmRecords } from '../../lib/operations/vm-records';
+import type { Lease } from '../../lib/store/store';
+import type { OperationDetails } from '../../lib/store/vm-front-end';
+import { OperationInbox } from '../../lib/work/operation-inbox';
+import { FakeSite, type FakeSiteOptions } from './fake-site';
+
+export class VmWorld {
+  private readonly inboxes: OperationInbox[] = [];
+  inbox!: OperationInbox;
+  lease: Lease;
+
+  private constructor(readonly site: FakeSite) {
+    this.lease = site.lease;
+  }
+
+  /** @param names of the computers, each with a domain that is off */
+  static async open(names: readonly string[] = ['vm1'], options: FakeSiteOptions = {}): Promise<VmWorld> {
+    const computers = names.map((name, index) => ({ name, privateIp: `192.168.121.${11 + index}` }));
+    const settings = { guestShutdownTimeoutMs: 4000, ...options.settings };
+    const world = new VmWorld(await FakeSite.open({ ...options, computers, settings }));
+    for (const name of names) await world.define(name);
+    return world;
+  }
+
+  get host() {
+    return this.site.host;
+  }
+
+  /** The inbox of a daemon; another one is that of its successor, under a lease of its own. */
+  async startInbox(): Promise<OperationInbox> {
+    const { site } = this;
+    if (this.inboxes.length > 0) this.lease = (await site.store.acquireLease(site.managementNodeId, 'test', 3600))!;
+    const { config, store, hosts } = site.adapters();
+    this.inbox = new OperationInbox({ config, store, hosts }, new VmRecords(store, site.log), this.lease, site.log);
+    this.inboxes.push(this.inbox);
+    this.inbox.start();
+    return this.inbox;
+  }
+
+  domainOf(computer: string): string {
+    return `${computer}_TinyLinux_${this.site.image.imageId}-v0`;
+  }
+
+  async define(computer: string): Promise<void> {
+    const { site, host } = this;
+    const { imageId, revisionId, fileName } = site.image;
+    const { id } = await site.computer(computer);
+    const disk = host.path('vms', `${computer}_${imageId}-v0.qcow2`);
+    writeFileSync(disk, '');
+    const identity = {
+      ...{ managementNodeId: site.managementNodeId, computerId: id, computerName: computer, requestId: 0 },
+      ...{ reservationId: 0, imageId, imageRevisionId: revisionId, imageName: fileName, loadId: 'fake' },
+    };
+    const attributes = Object.entries(identity).map(([key, value]) => `${key}="${value}"`);
+    const file = host.path('xml', `${computer}.draft`);
+    writeFileSync(
+      file,
+      `<domain type="qemu">
+  <name>${this.domainOf(computer)}</name>
+  <metadata><provisiond:identity xmlns:provisiond="${METADATA_NAMESPACE}" ${attributes.join(' ')}/></metadata>
+  <memory unit="MiB">64</memory><vcpu>1</vcpu><os><type>hvm</type></os><features><acpi/></features>
+  <devices>
+    <disk type="file" device="disk"><driver name="qemu" type="qcow2"/><source file="${disk}"/><target dev="vda" bus="virtio"/></disk>
+  </devices>
+</domain>
+`,
+    );
+    await host.run(['virsh', 'define', file]);
+  }
+
+  virsh(...argv: string[]) {
+    return this.host.run(['virsh', '-q', ...argv], { expect: 'any' });
+  }
+
+  /** Whatever it is, it is in that condition afterwards; nothing of its past is left but its snapshots. */
+  async bring(computer: string, condition: Condition): Promise<void> {
+    const name = this.domainOf(computer);
+    await this.virsh(`destroy ${name}; managedsave-remove ${name}`);
+    if (condition === 'Halted') return;
+    await this.virsh('start', name);
+    if (condition === 'Paused') await this.virsh('suspend', name);
+    if (condition === 'Suspended') await this.virsh('managedsave', name);
+    if (condition === 'Crashed') this.host.happen(name, 'panic');
+    if (condition === 'Asleep') this.host.happen(name, 'sleep');
+  }
+
+  /** What the host has of it, in words of the table. */
+  condition(computer: string): Condition {
+    const domain = this.host.domain(this.domainOf(computer))!;
+    switch (domain.state) {
+      case 'shut off':
+        return domain.hasManagedSave ? 'Suspended' : 'Halted';
+      case 'paused':
+        return 'Paused';
+      case 'crashed':
+        return 'Crashed';
+      case 'pmsuspended':
+        return 'Asleep';
+      default:
+        return 'Running';
+    }
+  }
+
+  async ask(kind: string, more: object = {}, computer: string | null = 'vm1'): Promise<OperationDetails> {
+    return this.site.frontEnd.addOperation({ kind, computer, arguments: more, requestedBy: 'the test' });
+  }
+
+  async ended({ id }: { readonly id: number }, seconds = 30): Promise<OperationDetails> {
+    const deadline = Date.now() + seconds * 1000;
+    for (;;) {
+      const operation = await this.site.frontEnd.showOperation(id);
+      if (operation.ended !== null) return operation;
+      if (Date.now() > deadline) throw new Error(`operation ${id} (${operation.kind}) is at '${operation.step}'`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async do(kind: string, more: object = {}, computer = 'vm1'): Promise<OperationDetails> {
+    return this.ended(await this.ask(kind, more, computer));
+  }
+
+  /** Until an operation has come to a step. */
+  async reached({ id }: { readonly id: number }, step: string): Promise<void> {
+    const deadline = Date.now() + 30_000;
+    for (;;) {
+      const operation = await this.site.frontEnd.showOperation(id);
+      if (operation.step === step) return;
+      if (operation.ended !== null || Date.now() > deadline) {
+        throw new Error(`operation ${id} is ${operation.state} at '${operation.step}', not at '${step}'`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.inboxes.map((inbox) => inbox.stop('the test is over')));
+    await this.site.close();
+  }
+}
