@@ -178,6 +178,7 @@ describe('the architecture', () => {
     const ofOthers = [
       'lib/libvirt/host-facts.ts',
       'lib/libvirt/kvm-probe.ts',
+      'lib/libvirt/vm-sight.ts',
       'lib/plugins/conformance/driver-checks.ts',
       'lib/store/schema/seed-catalogue.ts',
     ];
