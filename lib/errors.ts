@@ -115,7 +115,6 @@ export const CATALOGUE = {
     'All reservations of a cluster are needed; the story of the one named says why it failed',
   ),
   ROWS_COMPLETED: entry('daemon', false, 'The front end completed the rows of the request; it is read again'),
-  NOT_YET: entry('request', false, 'This version does not do that yet; CHANGELOG.md says what it does'),
   NOT_FOUND: entry('request', false, 'provisiond list shows what there is'),
   CONFLICT: entry('request', false, 'Look at the present state first: provisiond show, provisiond list'),
   // Operations on VMs
