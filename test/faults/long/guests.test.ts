@@ -1,6 +1,6 @@
 /**
  * Guests that answer late, or shut themselves down in the middle. Those that never boot, panic, or come up without a
- * network or an ssh server are in test/integration/bad-input.test.ts.
+ * network or an ssh server are in test/faults/bad-input.test.ts.
  */
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
