@@ -1,16 +1,20 @@
 /** The port to guests: connections that survive from state to state, and the wait for a guest's first answer. */
 import type { Host } from './host';
 
-export interface GuestTarget {
+/** Where an ssh server is, and how it is held to be the right one. */
+export interface SshTarget {
   /** Short name of the computer, for messages. */
   readonly name: string;
   readonly address: string;
   readonly port: number;
   readonly user: string;
+  /** Private keys, tried in this order; read at each connect, so that an exchanged key is used at once. */
   readonly keyFiles: readonly string[];
-  /** The host key to hold it to, `SHA256:…`; null: accept and report the first. */
+  /** The host key to hold it to, `SHA256:…` as ssh-keygen prints it; null: of a guest, accept and report the first. */
   readonly hostKey: string | null;
 }
+
+export type GuestTarget = SshTarget;
 
 export interface GuestSession extends Host {
   readonly address: string;

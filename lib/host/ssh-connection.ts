@@ -4,17 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { Client, type ConnectConfig, type PublicKeyAuthMethod, utils } from 'ssh2';
 import { ProvisiondError, type ErrorCode, describeError } from '../errors';
+import type { SshTarget } from './guest-session';
 
-export interface SshAddress {
-  /** For messages. */
-  readonly name: string;
-  readonly address: string;
-  readonly port: number;
-  readonly user: string;
-  /** Private keys, tried in this order; read at each connect, so that an exchanged key is used at once. */
-  readonly keyFiles: readonly string[];
-  /** The pinned key, `SHA256:…` as ssh-keygen prints it; null: none is pinned. */
-  readonly hostKey: string | null;
+export interface SshAddress extends SshTarget {
   /** Accept any key where none is pinned. */
   readonly acceptNew?: boolean;
 }
