@@ -1,0 +1,4 @@
+/** Stopped, killed and failed at every step of a load. */
+import { LOADS, describeSteps } from '../../support/state-steps';
+
+describeSteps(LOADS);
