@@ -155,4 +155,13 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
     expect(await site.computerState('vm2')).toBe('available');
     expect((await site.leftovers()).filter((name) => name.includes('vm2'))).toEqual([]);
   }, 60_000);
+
+  it('an extension in the middle of a load is kept, and the load goes on', async () => {
+    const requestId = await site.reserve({ computer: 'vm1' });
+    await eventually(async () => (await site.loadStates(requestId)).includes('startload'), 20);
+    const end = await site.frontEnd.extend(requestId, 45);
+    await site.waitUntilReady(requestId);
+    expect((await site.frontEnd.show(requestId)).end).toBe(end);
+    expect(await site.computerState('vm1')).toBe('reserved');
+  }, 90_000);
 });
