@@ -9,7 +9,8 @@ import { type Execute, addVerb } from './verb';
 
 export function addDoctorVerb(program: Command, execute: Execute): void {
   addVerb(program, 'doctor', {
-    about: 'find what a new site gets wrong before its users do, with the command that mends it; changes nothing',
+    about:
+      'find what a new site gets wrong before its users do, with the command that mends it; only its speed test writes, a file that it removes',
     examples: ['doctor', 'doctor --front-end https://vcl.example.org/'],
   })
     .option('--front-end <url>', 'address of the web front end, to be asked whether it answers')
