@@ -5,13 +5,10 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
 import { eventually, FakeSite, type FakeSiteOptions } from '../../support/fake-cluster-site';
-import { LONG } from '../../support/fault-table';
 import { type CaptureOrder, orderCaptureAt, type OrderedImage } from '../../support/capture-order';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
-/** With the long form of the fault tests (npm run test:faults). */
-const later = LONG ? it : it.skip;
 const PASSWD = '/etc/passwd';
 
 let site: FakeSite;
@@ -76,30 +73,22 @@ wherever('a capture', () => {
     await eventually(async () => (await site.computer('vm1')).imagerevisionid === ordered.revisionId, 20);
   }, 90_000);
 
-  later(
-    'of a machine that was off takes what is on its disk',
-    async () => {
-      const requestId = await inUse();
-      await site.host.run(['virsh', '-q', 'destroy', machine().name]);
-      const ordered = await order(requestId);
-      await site.waitFor(requestId, null, 40);
-      expect(files()).toContain(`${nameOf(ordered)}.qcow2`);
-    },
-    90_000,
-  );
+  it('of a machine that was off takes what is on its disk', async () => {
+    const requestId = await inUse();
+    await site.host.run(['virsh', '-q', 'destroy', machine().name]);
+    const ordered = await order(requestId);
+    await site.waitFor(requestId, null, 40);
+    expect(files()).toContain(`${nameOf(ordered)}.qcow2`);
+  }, 90_000);
 
-  later(
-    'cuts the power of a guest that does not shut down',
-    async () => {
-      const requestId = await inUse({ settings: { guestShutdownTimeoutMs: 1000 } });
-      site.host.makeDeaf(machine().name);
-      const ordered = await order(requestId);
-      await site.waitFor(requestId, null, 60);
-      expect(site.story()).toContain('did not shut down');
-      expect(files()).toContain(`${nameOf(ordered)}.qcow2`);
-    },
-    90_000,
-  );
+  it('cuts the power of a guest that does not shut down', async () => {
+    const requestId = await inUse({ settings: { guestShutdownTimeoutMs: 1000 } });
+    site.host.makeDeaf(machine().name);
+    const ordered = await order(requestId);
+    await site.waitFor(requestId, null, 60);
+    expect(site.story()).toContain('did not shut down');
+    expect(files()).toContain(`${nameOf(ordered)}.qcow2`);
+  }, 90_000);
 
   const obstacles = [
     ['there is no room', 'HOST_DISK_FULL', fillUp, () => rmSync(site.host.path('bin', 'df'))],
@@ -107,7 +96,7 @@ wherever('a capture', () => {
     ['the repository is not mounted', 'IMAGE_COPY_FAILED', useRepository, mountRepository],
     ['the copy fails', 'IMAGE_COPY_FAILED', breakCopy, () => rmSync(site.host.path('bin', 'sync'))],
   ] as const;
-  it.each(LONG ? obstacles : obstacles.slice(-1))(
+  it.each(obstacles)(
     'that cannot be made because %s leaves the machine as it was, and is made when it is tried again',
     async (...row) => {
       const [, code, disturb, mend] = row;
@@ -142,33 +131,25 @@ wherever('a capture', () => {
     await expectAsItWas(ordered);
   }, 90_000);
 
-  later(
-    'of a machine that is gone says so',
-    async () => {
-      const requestId = await inUse();
-      const { name, disks } = machine();
-      await site.host.run(['virsh', '-q', `destroy ${name}; undefine ${name}`]);
-      rmSync(disks[0]!);
-      const ordered = await order(requestId);
-      await site.waitFor(requestId, 'maintenance/image', 40);
-      expect(await failure(requestId)).toContain('DOMAIN_NOT_FOUND');
-      expect(files()).toEqual([]);
-      expect(await image(ordered)).toMatchObject({ deleted: 1 });
-    },
-    90_000,
-  );
+  it('of a machine that is gone says so', async () => {
+    const requestId = await inUse();
+    const { name, disks } = machine();
+    await site.host.run(['virsh', '-q', `destroy ${name}; undefine ${name}`]);
+    rmSync(disks[0]!);
+    const ordered = await order(requestId);
+    await site.waitFor(requestId, 'maintenance/image', 40);
+    expect(await failure(requestId)).toContain('DOMAIN_NOT_FOUND');
+    expect(files()).toEqual([]);
+    expect(await image(ordered)).toMatchObject({ deleted: 1 });
+  }, 90_000);
 
-  later(
-    'of an image that users have already is refused',
-    async () => {
-      const requestId = await inUse();
-      await site.write(requestId, 'image');
-      await site.waitFor(requestId, 'maintenance/image', 40);
-      expect(await failure(requestId)).toContain('REQUEST_INVALID');
-      expect(machine()).toMatchObject({ state: 'running' });
-    },
-    60_000,
-  );
+  it('of an image that users have already is refused', async () => {
+    const requestId = await inUse();
+    await site.write(requestId, 'image');
+    await site.waitFor(requestId, 'maintenance/image', 40);
+    expect(await failure(requestId)).toContain('REQUEST_INVALID');
+    expect(machine()).toMatchObject({ state: 'running' });
+  }, 60_000);
 });
 
 wherever('while a capture is made,', () => {
@@ -193,19 +174,15 @@ wherever('while a capture is made,', () => {
     expect(await image(ordered)).toMatchObject({ deleted: 1, size: 0 });
   }, 90_000);
 
-  later(
-    'a second click for the same image changes nothing',
-    async () => {
-      const requestId = await inUse();
-      const ordered = await untilCopying(requestId);
-      site.host.heal();
-      await site.write(requestId, 'image');
-      await site.waitFor(requestId, null, 60);
-      expect(files()).toEqual([`${nameOf(ordered)}.qcow2`, `${nameOf(ordered)}.xml`]);
-      expect(await image(ordered)).toMatchObject({ deleted: 0 });
-    },
-    120_000,
-  );
+  it('a second click for the same image changes nothing', async () => {
+    const requestId = await inUse();
+    const ordered = await untilCopying(requestId);
+    site.host.heal();
+    await site.write(requestId, 'image');
+    await site.waitFor(requestId, null, 60);
+    expect(files()).toEqual([`${nameOf(ordered)}.qcow2`, `${nameOf(ordered)}.xml`]);
+    expect(await image(ordered)).toMatchObject({ deleted: 0 });
+  }, 120_000);
 
   it('a second click for another image makes that one, and nothing of the first', async () => {
     const requestId = await inUse();
@@ -217,23 +194,19 @@ wherever('while a capture is made,', () => {
     expect(await image(first)).toMatchObject({ deleted: 1 });
   }, 120_000);
 
-  later(
-    'the end of the reservation is waited for by nobody: the image is made',
-    async () => {
-      const requestId = await inUse();
-      const ordered = await untilCopying(requestId);
-      await site
-        .database('request')
-        .where({ id: requestId })
-        .update({ end: await site.time(-1) });
-      site.host.heal();
-      await site.stopNodes(); // the copy that hangs is cut off, as when the daemon is stopped
-      await site.startNode();
-      await site.waitFor(requestId, null, 60);
-      expect(await image(ordered)).toMatchObject({ deleted: 0 });
-    },
-    120_000,
-  );
+  it('the end of the reservation is waited for by nobody: the image is made', async () => {
+    const requestId = await inUse();
+    const ordered = await untilCopying(requestId);
+    await site
+      .database('request')
+      .where({ id: requestId })
+      .update({ end: await site.time(-1) });
+    site.host.heal();
+    await site.stopNodes(); // the copy that hangs is cut off, as when the daemon is stopped
+    await site.startNode();
+    await site.waitFor(requestId, null, 60);
+    expect(await image(ordered)).toMatchObject({ deleted: 0 });
+  }, 120_000);
 });
 
 /** No folder has room. */
