@@ -187,8 +187,10 @@ wherever('while a capture is made,', () => {
   it('a second click for another image makes that one, and nothing of the first', async () => {
     const requestId = await inUse();
     const first = await untilCopying(requestId);
-    site.host.heal();
     const second = await order(requestId, 'image', { prettyName: 'Second' });
+    // One that is whole before the click is noticed would stay until `provisiond image gc`.
+    await eventually(() => site.story().includes('stopped: '));
+    site.host.heal();
     await site.waitFor(requestId, null, 60);
     expect(files()).toEqual([`${nameOf(second, 0, 'Second')}.qcow2`, `${nameOf(second, 0, 'Second')}.xml`]);
     expect(await image(first)).toMatchObject({ deleted: 1 });
