@@ -17,6 +17,8 @@ import type { Lease } from '../store/store';
 import { Cancelled, type OperationRun, type OperationParts, runOperation } from './operation-run';
 import { Interrupted } from './request-watch';
 
+/** People ask for operations, a few a day: a look a second is soon enough, and an idle daemon stays idle. */
+const POLLS_BETWEEN_LOOKS = 4;
 const LONGEST_PAUSE_MS = 2000;
 const STOP_GRACE_MS = 7000;
 
@@ -85,7 +87,8 @@ export class OperationInbox {
       } catch (error) {
         if (failures++ === 0) this.log.error('the inbox of operations could not be looked at; trying again', { error });
       }
-      await this.pause(Math.min(this.parts.config.pollIntervalMs * 2 ** Math.min(failures, 10), LONGEST_PAUSE_MS));
+      const pauseMs = this.parts.config.pollIntervalMs * POLLS_BETWEEN_LOOKS;
+      await this.pause(Math.min(pauseMs * 2 ** Math.min(failures, 10), LONGEST_PAUSE_MS));
     }
   }
 

@@ -117,12 +117,13 @@ async function ofSql(site: Site): Promise<Measure[]> {
   ];
 }
 
-/** Poll, heartbeat and refresh. */
+/** Poll, heartbeat and refresh; the looks at operations, at what waits to be delivered, and at the power of VMs. */
 const ROUTINE = [
   /^select id from request where stateid in/,
   /^select q\.id, q\.stateid, q\.laststateid/,
   /^update `?provisiond_lease/,
   /^update `?managementnode`? set `?lastcheckin/,
   /^select .*from `?variable/,
+  /\bfrom `?provisiond_(operation|message|call|vm)\b/,
 ];
 const isRoutine = (text: string) => ROUTINE.some((pattern) => pattern.test(text));
