@@ -10,6 +10,8 @@ import { NO_FAKE_GUESTS } from '../support/fake-guest';
 import { FakeSite, USER_ADDRESS, type FakeSiteOptions } from '../support/fake-site';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
+/** Before and after the first look at the machine and its user. */
+const IN_USE = ['inuse/reserved', 'inuse/inuse'];
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const LIMIT_MS = 60_000;
 const names = (steps: readonly Pick<Step<never>, 'name'>[]) => steps.map(({ name }) => name);
@@ -55,7 +57,7 @@ wherever('the worker', () => {
       expect((await site.frontEnd.show(requestId)).password).toMatch(/^[A-Za-z0-9]{8,}$/);
       await site.frontEnd.connect(requestId, USER_ADDRESS);
       site.userIsThere();
-      await until(requestId, 'inuse/reserved');
+      await until(requestId, ...IN_USE);
       expect(await site.computerState('vm1')).toBe('inuse');
       await site.frontEnd.end(requestId);
       await until(requestId, null);
@@ -127,7 +129,7 @@ wherever('the worker', () => {
       site.userIsThere();
       await pause(1500);
       line.isAway = false;
-      await until(requestId, 'inuse/reserved');
+      await until(requestId, ...IN_USE);
       expect(await site.logEnding(requestId)).toBe('none');
     },
     LIMIT_MS,
@@ -370,7 +372,7 @@ wherever('the worker', () => {
       await until(requestId, 'pending/reserved');
       await site.frontEnd.connect(requestId, USER_ADDRESS);
       site.userIsThere();
-      await until(requestId, 'inuse/reserved');
+      await until(requestId, ...IN_USE);
       await site.endIn(requestId, 2);
       await until(requestId, 'pending/inuse');
       await site.endIn(requestId, 3600);
