@@ -71,7 +71,7 @@ describe("the site's scripts of a stage", () => {
     put('node/post_load', '1.sh', 'exit 3');
     put('node/post_load', '2.sh', 'sleep 30');
     put('node/post_load', '3.sh', `touch ${folder}/done`);
-    const { scripts, lines } = open(300);
+    const { scripts, lines } = open(3000);
     await scripts.run('post_load');
     expect(lines().filter((line) => line.startsWith('warn'))).toHaveLength(2);
     expect(existsSync(path.join(folder, 'done'))).toBe(true);
