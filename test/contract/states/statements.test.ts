@@ -17,10 +17,13 @@ wherever('a reservation', () => {
     try {
       const { requestId, reservationIds } = await site.request();
       const before = site.t.statementCount();
+      const startedAt = performance.now();
       await site.startNode();
       await site.waitFor(requestId, 'pending/reserved');
       await eventually(async () => (await site.told(reservationIds[0]!)).includes('acknowledgetimeout'));
-      expect(site.t.statementCount() - before - AT_THE_START - 2 * POLL).toBeLessThanOrEqual(40);
+      // The story is written every two seconds: a slow machine has more of them.
+      const ofTheStory = 2 * Math.floor((performance.now() - startedAt) / 2000);
+      expect(site.t.statementCount() - before - AT_THE_START - 2 * POLL).toBeLessThanOrEqual(40 + ofTheStory);
     } finally {
       await site.close();
     }
