@@ -168,14 +168,13 @@ async function beActive(
   const { store } = parts;
   const lost = new AbortController();
   const queues = new Queues(parts, lease, log);
-  // Not a copy of the parts: their configuration and plugins may be replaced while we work.
-  const makeJob = jobMaker(Object.assign(Object.create(parts) as Parts, { queues }));
+  const makeJob = jobMaker(withMore(parts, { queues }));
   const worker: Worker = new Worker(store, live.view, makeJob, log, () => poller.pollNow());
   const poller: Poller = new Poller(store, worker, lease, parts.config.pollIntervalMs, log);
   const endListening = live.listen(({ pollIntervalMs }) => poller.setInterval(pollIntervalMs));
   const records = new VmRecords(store, log);
   const operations = new OperationInbox(parts, records, lease, log);
-  const watcher = new VmWatcher(Object.assign(Object.create(parts) as Parts, { records, operations }), lease, log);
+  const watcher = new VmWatcher(withMore(parts, { records, operations }), lease, log);
   const heartbeat = schedule('heartbeat', '*/5 * * * * *', log, async () => {
     if (!(await keeper.beat(lease))) lost.abort(new Error('the lease was lost'));
   });
@@ -209,6 +208,11 @@ async function beActive(
     if (!lost.signal.aborted)
       await store.releaseLease(lease).catch((error: unknown) => log.warn('lease not released', { error }));
   }
+}
+
+/** Not a copy of the parts: their configuration and plugins may be replaced while we work. */
+function withMore<M extends object>(parts: Parts, more: M): Parts & M {
+  return Object.assign(Object.create(parts) as Parts, more);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
