@@ -68,6 +68,9 @@ async function chooseHost(frontEnd: FrontEnd, name: string | undefined): Promise
   if (fits.length === 1) return fits[0]!;
   const names = hosts.map((host) => host.name).join(', ') || 'none; provisiond host add enters one';
   if (name !== undefined) throw new ProvisiondError('NOT_FOUND', `there is no host ${name}; hosts: ${names}`);
-  if (hosts.length === 0) throw new ProvisiondError('NOT_FOUND', `there is no host yet to put the image on`);
+  if (hosts.length === 0) {
+    const hint = 'Enter one: provisiond host add --help';
+    throw new ProvisiondError('NOT_FOUND', 'there is no host yet to put the image on', { hint });
+  }
   throw new ProvisiondError('CONFLICT', `there are several hosts: ${names}`, { hint: 'Name one with --host' });
 }

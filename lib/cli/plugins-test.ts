@@ -60,7 +60,8 @@ function load<T>(
   try {
     return work();
   } catch (cause) {
-    throw new ProvisiondError('NOT_FOUND', `there is no file ${file} that can be read`, { cause });
+    const hint = 'Give the path of a .js file; provisiond plugins --new NAME writes one to begin with';
+    throw new ProvisiondError('NOT_FOUND', `there is no file ${file} that can be read`, { cause, hint });
   }
 }
 
