@@ -72,7 +72,9 @@ export function parseDiskInfo(json: string, what: string): DiskInfo {
   try {
     said = JSON.parse(json) as Said;
   } catch (cause) {
-    throw new ProvisiondError('COMMAND_FAILED', `reading what qemu-img says of ${what}: ${json.slice(0, 300)}`, { cause });
+    throw new ProvisiondError('COMMAND_FAILED', `reading what qemu-img says of ${what}: ${json.slice(0, 300)}`, {
+      cause,
+    });
   }
   const backingFile = said['backing-filename'] ?? null;
   return {

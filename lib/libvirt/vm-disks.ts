@@ -19,7 +19,12 @@ import type { VmSight } from './vm-sight';
 
 /** How the file of a volume is made; `size` in bytes, left out: as large as the base. */
 export type Making =
-  | { readonly how: 'overlay' | 'copy'; readonly base: DiskFile; readonly imageName: string | null; readonly size?: number }
+  | {
+      readonly how: 'overlay' | 'copy';
+      readonly base: DiskFile;
+      readonly imageName: string | null;
+      readonly size?: number;
+    }
   | { readonly how: 'blank'; readonly size: number }
   /** It is there already, elsewhere: it only gets its place back. */
   | { readonly how: 'move'; readonly from: string };
@@ -65,7 +70,10 @@ export class VmDisks {
 
   /** Replaces the definition, whole, in one go. @throws LIBVIRT_FAILED (also while it is up), DOMAIN_REJECTED, CLAIM_LOST */
   async define({ uuid, name }: Pick<VmSight, 'uuid' | 'name'>, text: string): Promise<void> {
-    const file = path.posix.join(this.profile.vmPath, `.${this.vm.parts.computer.shortName}.${this.vm.fence.mark}.xml.part`);
+    const file = path.posix.join(
+      this.profile.vmPath,
+      `.${this.vm.parts.computer.shortName}.${this.vm.fence.mark}.xml.part`,
+    );
     const what = `defining domain ${name} on host ${this.vm.host.name} anew`;
     const result = await this.vm.script(what, DEFINE, [uuid, file], { stdin: text });
     if (result.exitCode !== 0) throw virshError('DOMAIN_REJECTED', what, result);
@@ -80,7 +88,10 @@ export class VmDisks {
     const result = await this.vm.host.run(argv);
     const sections = splitSections(result.stdout, mark);
     if (!sections.has('end')) {
-      throw new ProvisiondError('COMMAND_FAILED', `the look at the volumes on host ${this.vm.host.name} came back incomplete`);
+      throw new ProvisiondError(
+        'COMMAND_FAILED',
+        `the look at the volumes on host ${this.vm.host.name} came back incomplete`,
+      );
     }
     const lines = (name: string) => (sections.get(name) ?? []).filter((line) => line !== '');
     const infos = disks.flatMap(({ path: file }) => {
@@ -137,4 +148,3 @@ export class VmDisks {
     throw explain(this.vm.host.name, { ...work, folder: this.profile.vmPath }, result);
   }
 }
-

@@ -43,6 +43,8 @@ export const POWER_TABLE = {
   delete_snapshot:   row('same',      'same',      'same',      'same',      'same'),
   restore:           row('same',      'E',         'same',      'E',         'E'),
   'restore discard': row('same',      'E',         'same',      'Halted',    'E'),
+  undo:              row('same',      'E',         'same',      'E',         'E'),
+  'undo discard':    row('same',      'E',         'same',      'Halted',    'E'),
 } as const satisfies Record<string, Row>;
 
 /** A row of the table: the name of a kind of operation, with what of its arguments matters. */

@@ -51,9 +51,9 @@ export function readVolumeId(shortName: string, file: string): VolumeId | null {
   if (!base.startsWith(shortName)) return null;
   const rest = base.slice(shortName.length);
   if (new RegExp(String.raw`^${LOAD}\.[a-z0-9]+$`).test(rest)) return systemVolume(0);
-  const found = new RegExp(
-    String.raw`^(?:${LOAD}\.(root|tmp-[a-z0-9]+)|\.(data-[a-z0-9]+))-g(\d+)\.[a-z0-9]+$`,
-  ).exec(rest);
+  const found = new RegExp(String.raw`^(?:${LOAD}\.(root|tmp-[a-z0-9]+)|\.(data-[a-z0-9]+))-g(\d+)\.[a-z0-9]+$`).exec(
+    rest,
+  );
   if (!found) return null;
   const [token, name = SYSTEM_VOLUME] = (found[1] ?? found[2]!).split('-') as [keyof typeof TOKENS, string?];
   return { type: TOKENS[token], name, generation: Number(found[3]) };

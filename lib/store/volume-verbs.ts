@@ -7,8 +7,7 @@ import type { RevisionFacts, SizedVolume, Trash, VolumeStore } from './volume-st
 
 export function volumeVerbs(db: Database): VolumeStore {
   return {
-    writeVolumes: (lease, computerId, volumes) =>
-      db.transaction((tx) => writeVolumes(tx, lease, computerId, volumes)),
+    writeVolumes: (lease, computerId, volumes) => db.transaction((tx) => writeVolumes(tx, lease, computerId, volumes)),
     setLoadedImage: (lease, computerId, { imageId, imageRevisionId }) =>
       change(db, lease, 'update computer set currentimageid = ?, imagerevisionid = ? where id = ?', [
         ...(imageId === 0 ? [1, 1] : [imageId, imageRevisionId]),
@@ -32,9 +31,11 @@ export function volumeVerbs(db: Database): VolumeStore {
       await db.change(...held(db, lease, 'delete from provisiond_trash where operationid = ?', [operationId]));
     },
     expiredTrash: ({ managementNodeId }) =>
-      readTrash(db, `managementnodeid = ? and (state = 'purging' or (state = 'kept' and expires < ${db.dialect.clock}))`, [
-        managementNodeId,
-      ]),
+      readTrash(
+        db,
+        `managementnodeid = ? and (state = 'purging' or (state = 'kept' and expires < ${db.dialect.clock}))`,
+        [managementNodeId],
+      ),
   };
 }
 
@@ -132,7 +133,7 @@ async function keepTrash(
   return row?.until ?? '';
 }
 
-async function readTrash(db: Queryable, condition: string, bindings: readonly Value[]): Promise<Trash[]> {
+export async function readTrash(db: Queryable, condition: string, bindings: readonly Value[]): Promise<Trash[]> {
   return db.rows<Trash>(
     `select operationid as operationId, computerid as computerId, folder, plan, state, created,
        expires - ${db.dialect.clock} as secondsLeft

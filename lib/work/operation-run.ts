@@ -8,7 +8,14 @@ import type { Log } from '../log';
 import type { HostFacts } from '../model/reservation';
 import type { UnderWay } from '../model/vm-rules';
 import { kindNamed } from '../operations';
-import { type Ending, type Journal, type OperationJob, type OperationKind, readArguments, type VmJob } from '../operations/kind';
+import {
+  type Ending,
+  type Journal,
+  type OperationJob,
+  type OperationKind,
+  readArguments,
+  type VmJob,
+} from '../operations/kind';
 import type { VmRecords } from '../operations/vm-records';
 import { type RunOutcome, runSteps, type Step, undoSteps } from '../steps/step';
 import type { Operation, OperationEnd, VmComputer } from '../store/operation-store';

@@ -1,4 +1,5 @@
 /** The lists of steps of operations, put to the step harness in a fake world; all of them with `npm run test:life`. */
+import path from 'node:path';
 import { describe } from '@jest/globals';
 import type { Condition } from '../../lib/model/vm-states';
 import { KINDS } from '../../lib/operations';
@@ -27,6 +28,11 @@ class OperationWorld implements StepWorld<OperationJob> {
       await world.virsh('snapshot-create-as', world.domainOf('vm1'), 's1');
     }
     await world.bring('vm1', condition);
+    if (kind === 'undo') {
+      await world.startInbox();
+      await world.do('restore');
+      await world.inbox.stop('the rest is for the harness');
+    }
     const { id } = await world.ask(kind, more);
     return new OperationWorld(world, (await world.site.store.claimOperation(world.lease, id))!);
   }
@@ -42,9 +48,14 @@ class OperationWorld implements StepWorld<OperationJob> {
   }
 
   traces(): string[] {
-    const { snapshots } = this.world.host.domain(this.world.domainOf('vm1'))!;
+    const { snapshots, disks } = this.world.host.domain(this.world.domainOf('vm1'))!;
     // Rows have numbers of their own in every world: the first operation is number 1.
-    return [`vm1 is ${this.world.condition('vm1')}`, ...snapshots.map((name) => `snapshot ${name}`)];
+    return [
+      `vm1 is ${this.world.condition('vm1')}`,
+      ...snapshots.map((name) => `snapshot ${name}`),
+      ...disks.map((file) => `disk ${path.basename(file)}`),
+      ...this.world.host.files('vms').flatMap((file) => (file.endsWith('.load') ? [] : [`file ${file}`])),
+    ];
   }
 
   close(): Promise<void> {
@@ -55,8 +66,13 @@ class OperationWorld implements StepWorld<OperationJob> {
 const SCENES: readonly (readonly [kind: string, from: Condition, to: Condition, more?: object])[] = [
   ['checkpoint', 'Suspended', 'Suspended', { name: 'kept' }],
   ['hard_reboot', 'Crashed', 'Running'],
+  ['restore', 'Running', 'Running', { hard: true }],
   ...(process.env.PROVISIOND_LIFE === 'long'
     ? ([
+        ['restore', 'Halted', 'Halted'],
+        ['restore', 'Suspended', 'Halted', { discardState: true }],
+        ['undo', 'Running', 'Running', { hard: true }],
+        ['undo', 'Halted', 'Halted'],
         ['start', 'Halted', 'Running'],
         ['start', 'Halted', 'Paused', { paused: true }],
         ['pause', 'Running', 'Paused'],

@@ -7,8 +7,8 @@
  * on which side of the change the VM is.
  */
 import { ProvisiondError } from '../../errors';
-import { isActive, type VmSight } from '../../libvirt/vm-sight';
-import { editDefinition } from '../../libvirt/definition';
+import { type Definition, editDefinition, readDefinition } from '../../libvirt/definition';
+import { isActive } from '../../libvirt/vm-sight';
 import { VmDisks } from '../../libvirt/vm-disks';
 import { requireDomain, type VmJob, type VmStep } from '../kind';
 import { conditionNow, GUARDS, isNow } from '../power/steps';
@@ -37,7 +37,10 @@ async function sideNow(job: VmJob): Promise<Side> {
   const side = sideOf(plan, await disksOf(job).definition(plan.domain));
   if (side) return side;
   const message = `the disks of domain ${plan.domain.name} are neither those that it had nor those that it was to get`;
-  throw new ProvisiondError('CONFLICT', message, { blame: 'computer', hint: 'Somebody redefined it meanwhile: look at virsh dumpxml' });
+  throw new ProvisiondError('CONFLICT', message, {
+    blame: 'computer',
+    hint: 'Somebody redefined it meanwhile: look at virsh dumpxml',
+  });
 }
 
 const isOn = (side: Side) => async (job: VmJob) => (await sideNow(job)) === side;
@@ -58,8 +61,11 @@ const buildStep: VmStep = {
     if (await isOn('after')(job)) return;
     const files = newFiles(planOf(job));
     const here = await presentOf(job, files);
-    await disksOf(job).move(here.flatMap(({ making, ...disk }) => (making.how === 'move' ? [{ ...disk, to: making.from }] : [])));
+    const moved = here.flatMap(({ making, ...disk }) => (making.how === 'move' ? [{ ...disk, to: making.from }] : []));
+    await disksOf(job).move(moved);
     await disksOf(job).remove(files.filter(({ making }) => making.how !== 'move'));
+    const { undoes } = planOf(job);
+    if (undoes !== undefined) await job.store.releaseTrash(job.lease, undoes);
   }),
 };
 
@@ -148,7 +154,10 @@ const startStep: VmStep = {
 /** Not tried again: while it is, the VM is down. */
 function startFailed(error: unknown, why: string): unknown {
   if (!(error instanceof ProvisiondError) || error.code !== 'LIBVIRT_FAILED') return error;
-  return new ProvisiondError('DOMAIN_START_FAILED', `${why}: ${error.message}`, { details: error.details, retryable: false });
+  return new ProvisiondError('DOMAIN_START_FAILED', `${why}: ${error.message}`, {
+    details: error.details,
+    retryable: false,
+  });
 }
 
 const proveStep: VmStep = {
@@ -170,17 +179,18 @@ const recordStep: VmStep = {
   undo: whenPlanned((job) => record(job, 'before')),
 };
 
-/** The rows follow the definition. */
+/** As the definition is on that side; on the way back it is not there yet. */
 async function record(job: VmJob, side: Side): Promise<void> {
-  const { image, domain } = planOf(job);
+  const plan = planOf(job);
   const { store, lease, computer } = job;
-  await recordVolumes(job, domain);
-  if (image) await store.setLoadedImage(lease, computer.id, image[side]);
+  const definition = await disksOf(job).definition(plan.domain);
+  await recordVolumes(job, readDefinition(editDefinition(definition, editTo(plan, side)), plan.domain.name));
+  if (plan.image) await store.setLoadedImage(lease, computer.id, plan.image[side]);
 }
 
-/** Writes the rows of a VM's volumes as they are now. */
-export async function recordVolumes(job: VmJob, domain: Pick<VmSight, 'uuid' | 'name'>): Promise<void> {
-  const volumes = volumesOf(job.computer.shortName, await disksOf(job).definition(domain));
+/** Writes the rows of a VM's volumes. */
+export async function recordVolumes(job: VmJob, definition: Definition): Promise<void> {
+  const volumes = volumesOf(job.computer.shortName, definition);
   const { infos } = await disksOf(job).look(volumes);
   const rows = volumes.map((volume) => ({ ...volume, sizeBytes: infos.get(volume.path)?.virtualSizeBytes ?? 0 }));
   await job.store.writeVolumes(job.lease, job.computer.id, rows);
@@ -200,8 +210,16 @@ const trashStep: VmStep = {
     const { operation, computer, store, lease, config } = job;
     const plan = planOf(job);
     // The row first: what lies in the trash without one would stay for ever.
-    const until = await store.keepTrash(lease, operation.id, computer.id, plan.trash, JSON.stringify(plan), config.trashDays);
+    const until = await store.keepTrash(
+      lease,
+      operation.id,
+      computer.id,
+      plan.trash,
+      JSON.stringify(plan),
+      config.trashDays,
+    );
     await disksOf(job).move(oldFiles(plan));
+    if (plan.undoes !== undefined) await store.forgetTrash(lease, plan.undoes);
     job.result.undoUntil = until;
   },
   undo: whenPlanned(async (job) => {

@@ -5,7 +5,14 @@
  */
 import type { Definition, DefinitionEdit } from '../../libvirt/definition';
 import type { Making } from '../../libvirt/vm-disks';
-import { type DiskFile, loadBaseOf, readVolumeId, type Volume, type VolumeId, type VolumePlace } from '../../model/volume';
+import {
+  type DiskFile,
+  loadBaseOf,
+  readVolumeId,
+  type Volume,
+  type VolumeId,
+  type VolumePlace,
+} from '../../model/volume';
 
 /** What a VM says that it was made from; ids as in VCL's rows, 0: from no image. */
 export interface PlannedImage {

@@ -33,7 +33,12 @@ const RESTORE = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._ -]*\.iso$/i, 'the name of an .iso file in the datastore')
     .optional(),
-  sizeMiB: z.number().int().min(1).max(8 << 20).optional(),
+  sizeMiB: z
+    .number()
+    .int()
+    .min(1)
+    .max(8 << 20)
+    .optional(),
   ...STOPPING,
   dryRun: z.boolean().default(false),
 });
@@ -43,10 +48,18 @@ export const restore = vmKind<Restore>({
   name: 'restore',
   about: 'begin anew from an image, the same or another; identity and data volumes stay',
   arguments: RESTORE,
-  example: { image: 'Debian 12', iso: 'debian-12.iso', sizeMiB: 20480, timeoutSeconds: 120, hard: false, discardState: false, dryRun: false },
+  example: {
+    image: 'Debian 12',
+    iso: 'debian-12.iso',
+    sizeMiB: 20480,
+    timeoutSeconds: 120,
+    hard: false,
+    discardState: false,
+    dryRun: false,
+  },
   steps: [
     checkStep('restore', (args) => deedOf('restore', args), refuseWrongKind),
-    { name: 'bring the image to the host', done: (job) => job.arguments.dryRun, run: bringImage } as VmStep<Restore>,
+    { name: 'bring the image to the host', done: (job) => job.arguments.dryRun, run: bringImage },
     planStep(planRestore),
     ...CHANGE_STEPS,
   ],
@@ -95,7 +108,8 @@ async function refuseWrongKind(job: VmJob<Restore>): Promise<void> {
   }
   const present = await presentOf(job);
   if (isIsoVm(present)) {
-    if (image !== undefined) throw wrongKind(job, 'was installed from an ISO image and cannot be made from another kind');
+    if (image !== undefined)
+      throw wrongKind(job, 'was installed from an ISO image and cannot be made from another kind');
     if (iso === undefined && mediaOf(present.definition) === null) {
       throw new ProvisiondError('OPERATION_INVALID', `${shortName} has no ISO image in its drive, and none was named`);
     }
@@ -206,7 +220,9 @@ async function baseOnHost(job: VmJob, imageName: string, format: string) {
   }
   const header = checkImageHeader(file.path, file.header, file.sizeBytes);
   const isThere = file.path.startsWith(`${profile.datastorePath}/`);
-  const base = isThere ? { path: file.path, format: header.format } : { path: masterImagePath(profile, imageName, format), format };
+  const base = isThere
+    ? { path: file.path, format: header.format }
+    : { path: masterImagePath(profile, imageName, format), format };
   return { ...base, virtualSizeBytes: header.virtualSizeBytes };
 }
 
@@ -238,7 +254,9 @@ async function findIso(job: VmJob, iso: string): Promise<string> {
   const file = path.posix.join(parts.hostFacts.profile.datastorePath, iso);
   const { exitCode } = await host.run(['test', '-f', file], { expect: [0, 1] });
   if (exitCode === 0) return file;
-  throw new ProvisiondError('IMAGE_NOT_FOUND', `there is no ISO image ${file} on host ${host.name}`, { blame: 'request' });
+  throw new ProvisiondError('IMAGE_NOT_FOUND', `there is no ISO image ${file} on host ${host.name}`, {
+    blame: 'request',
+  });
 }
 
 const change = (volume: Volume, after: VolumeChange['after']): VolumeChange => ({
