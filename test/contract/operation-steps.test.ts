@@ -9,7 +9,7 @@ import type { Step } from '../../lib/steps/step';
 import type { Operation } from '../../lib/store/operation-store';
 import { prepareOperation } from '../../lib/work/operation-run';
 import { NO_FAKE_GUESTS } from '../support/fake-guest';
-import { describeStepList, type StepWorld } from '../support/step-harness';
+import { describeStepList, type StepListRules, type StepWorld } from '../support/step-harness';
 import { VmWorld } from '../support/vm-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
@@ -92,6 +92,16 @@ const SCENES: readonly (readonly [kind: string, from: Condition, to: Condition, 
     : []),
 ];
 
+/** What was replaced was put aside: a VM that comes back is what it was, and runs if it ran. */
+const GIVES_BACK = new Set(['restore', 'undo']);
+const CHANGE: StepListRules = {
+  afterFailure: 'what was there before',
+  givesBack: true,
+  ...(process.env.PROVISIOND_LIFE !== 'long' && {
+    only: ['make the new disks', 'switch to the new disks', 'watch it run', 'put the old disks aside'],
+  }),
+};
+
 wherever('the steps of an operation', () => {
   for (const [kind, from, to, more = {}] of SCENES) {
     const steps = KINDS.get(kind)!.steps as readonly Step<OperationJob>[];
@@ -101,7 +111,7 @@ wherever('the steps of an operation', () => {
       `'${kind}' of a VM that is ${from} ${JSON.stringify(more)}`,
       steps,
       () => OperationWorld.open(kind, from, more),
-      { afterFailure: 'no more than before', besides },
+      GIVES_BACK.has(kind) ? CHANGE : { afterFailure: 'no more than before', besides },
     );
   }
 });

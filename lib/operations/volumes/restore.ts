@@ -15,7 +15,7 @@ import type { Making } from '../../libvirt/vm-disks';
 import { masterImagePath } from '../../model/names';
 import { deedOf } from '../../model/vm-states';
 import { type DiskFile, nextGeneration, trashFolder, type Volume, volumePath } from '../../model/volume';
-import { requireDomain, type VmJob, vmKind, type VmStep } from '../kind';
+import { requireDomain, type VmJob, vmKind } from '../kind';
 import { checkStep } from '../power/steps';
 import { CHANGE_STEPS, disksOf } from './change';
 import { planStep } from './plan-step';
