@@ -45,6 +45,12 @@ export const POWER_TABLE = {
   'restore discard': row('same',      'E',         'same',      'Halted',    'E'),
   undo:              row('same',      'E',         'same',      'E',         'E'),
   'undo discard':    row('same',      'E',         'same',      'Halted',    'E'),
+  prepare_base:      row('Halted',    'E',         'Halted',    'E',         'E'),
+  remove_base:       row('same',      'E',         'E',         'E',         'E'),
+  clone:             row('same',      'E',         'same',      'E',         'E'),
+  flatten:           row('same',      'E',         'same',      'E',         'E'),
+  rebase:            row('same',      'E',         'E',         'E',         'E'),
+  'rebase stop':     row('same',      'E',         'same',      'E',         'E'),
 } as const satisfies Record<string, Row>;
 
 /** A row of the table: the name of a kind of operation, with what of its arguments matters. */
