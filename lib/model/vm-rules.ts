@@ -59,7 +59,7 @@ const CANCELLED_BY_HARD_SHUTDOWN = new Set<string>([
   ...['start', 'resume', 'pause', 'unpause', 'wake', 'snapshot', 'checkpoint', 'revert', 'delete_snapshot'],
   // They go back to the old disks on their way out.
   ...['restore', 'undo'],
-  ...['clone', 'rebase', 'flatten', 'prepare_base'],
+  ...['clone', 'rebase', 'rebase_clones', 'flatten', 'prepare_base'],
 ]);
 const CANCELLED_BY_HARD_REBOOT = new Set<string>(
   [...CANCELLED_BY_HARD_SHUTDOWN].filter((kind) => kind !== 'shutdown' && kind !== 'hard_reboot'),

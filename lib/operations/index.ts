@@ -4,6 +4,8 @@ import type { OperationKind } from './kind';
 import { clone } from './clones/clone';
 import { flatten } from './clones/flatten';
 import { prepare_base } from './clones/prepare';
+import { rebase } from './clones/rebase';
+import { rebase_clones } from './clones/rebase-clones';
 import { remove_base } from './clones/remove';
 import { pause, unpause, wake } from './power/pause';
 import { clean_reboot, hard_reboot } from './power/reboot';
@@ -20,7 +22,7 @@ const ALL: readonly OperationKind[] = [
   ...[clean_shutdown, hard_shutdown, shutdown, clean_reboot, hard_reboot, wake, power_state_reset],
   ...[snapshot, checkpoint, revert, delete_snapshot],
   ...[restore, undo],
-  ...[prepare_base, remove_base, clone, flatten],
+  ...[prepare_base, remove_base, clone, flatten, rebase, rebase_clones],
 ];
 
 export const KINDS: ReadonlyMap<string, OperationKind> = new Map(ALL.map((kind) => [kind.name, kind]));
