@@ -1,5 +1,5 @@
 /** VMs of a fake world, with the inbox of operations as the daemon has it: domains that a load would have left. */
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { METADATA_NAMESPACE } from '../../lib/model/identity';
 import type { Condition } from '../../lib/model/vm-states';
 import { VmRecords } from '../../lib/operations/vm-records';
@@ -70,6 +70,7 @@ export class VmWorld {
 `,
     );
     await host.run(['virsh', 'define', file]);
+    rmSync(file);
   }
 
   virsh(...argv: string[]) {
