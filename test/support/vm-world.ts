@@ -6,6 +6,7 @@ import { VmRecords } from '../../lib/operations/vm-records';
 import type { Lease } from '../../lib/store/store';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
 import { OperationInbox } from '../../lib/work/operation-inbox';
+import type { FakeHost } from './fake-host';
 import { FakeSite, type FakeSiteOptions } from './fake-site';
 
 export class VmWorld {
@@ -83,10 +84,7 @@ export class VmWorld {
     await this.virsh(`destroy ${name}; managedsave-remove ${name}`);
     if (condition === 'Halted') return;
     await this.virsh('start', name);
-    if (condition === 'Paused') await this.virsh('suspend', name);
-    if (condition === 'Suspended') await this.virsh('managedsave', name);
-    if (condition === 'Crashed') this.host.happen(name, 'panic');
-    if (condition === 'Asleep') this.host.happen(name, 'sleep');
+    await bringRunning(this.host, name, condition);
   }
 
   /** What the host has of it, in words of the table. */
@@ -141,4 +139,14 @@ export class VmWorld {
     await Promise.all(this.inboxes.map((inbox) => inbox.stop('the test is over')));
     await this.site.close();
   }
+}
+
+/** What runs is in that condition afterwards. */
+export async function bringRunning(host: FakeHost, domain: string, condition: Condition): Promise<void> {
+  const virsh = (verb: string) => host.run(['virsh', '-q', verb, domain]);
+  if (condition === 'Halted') await virsh('destroy');
+  if (condition === 'Paused') await virsh('suspend');
+  if (condition === 'Suspended') await virsh('managedsave');
+  if (condition === 'Crashed') host.happen(domain, 'panic');
+  if (condition === 'Asleep') host.happen(domain, 'sleep');
 }
