@@ -64,7 +64,8 @@ export const hard_reboot = vmKind({
     checkStep('hard_reboot', () => 'hard_reboot'),
     {
       name: 'switch the domain off',
-      done: async (job) => !(await isStillThatRun(job)),
+      // A suspend whose place was taken may have come to its end: what it saved is not to come back.
+      done: async (job) => !(await isStillThatRun(job)) && !(await isNow('Suspended')(job)),
       run: async (job) => job.vm.switchOff((await conditionNow(job)).sight),
     },
     {
