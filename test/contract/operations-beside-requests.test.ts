@@ -100,8 +100,7 @@ wherever('a machine that a reservation has', () => {
 wherever('a machine that somebody has brought into another power state', () => {
   let world: StateWorld;
   afterEach(() => world.close(), LIMIT_MS);
-  const bring = (condition: Odd) =>
-    bringRunning(world.site.host, world.site.host.domains()[0]!.name, condition);
+  const bring = (condition: Odd) => bringRunning(world.site.host, world.site.host.domains()[0]!.name, condition);
 
   it.each(oddOnes('Suspended'))(
     'is cleared at the end of its reservation, with all that was saved of it: %s',

@@ -7,10 +7,12 @@ import type { Lease } from '../../lib/store/store';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
 import { OperationInbox } from '../../lib/work/operation-inbox';
 import type { FakeHost } from './fake-host';
+import { VmWatcher } from '../../lib/work/vm-watcher';
 import { FakeSite, type FakeSiteOptions } from './fake-site';
 
 export class VmWorld {
   private readonly inboxes: OperationInbox[] = [];
+  private watcher: VmWatcher | undefined;
   inbox!: OperationInbox;
   lease: Lease;
 
@@ -40,6 +42,16 @@ export class VmWorld {
     this.inboxes.push(this.inbox);
     this.inbox.start();
     return this.inbox;
+  }
+
+  /** What keeps the rows true, as the daemon has it; after {@link startInbox}. */
+  startWatcher(vmWatchIntervalMs = 60_000): VmWatcher {
+    const { store, hosts } = this.site.adapters();
+    const records = new VmRecords(store, this.site.log);
+    const parts = { store, hosts, records, config: { vmWatchIntervalMs }, operations: this.inbox };
+    this.watcher = new VmWatcher(parts, this.lease, this.site.log);
+    this.watcher.start();
+    return this.watcher;
   }
 
   domainOf(computer: string): string {
@@ -136,6 +148,7 @@ export class VmWorld {
   }
 
   async close(): Promise<void> {
+    await this.watcher?.stop();
     await Promise.all(this.inboxes.map((inbox) => inbox.stop('the test is over')));
     await this.site.close();
   }
