@@ -15,6 +15,8 @@ const VOLUME = table(
     format: string(16),
     generation: integer('int'),
     size: integer('bigint'),
+    /** Whose data it is: of whoever had the VM when it was made. */
+    userid: integer('mediumint', OPTIONAL),
     changed: datetime(OPTIONAL),
   },
   { indexes: [['computerid']] },
