@@ -67,7 +67,8 @@ const CANCELLED_BY_HARD_REBOOT = new Set<string>(
 /** Each group may be asked for together; its operations are worked one after another. */
 const TOGETHER: readonly (readonly string[])[] = [
   ['snapshot', 'checkpoint'],
-  ['clone', 'copy', 'export'],
+  // What the Xen API calls clone only reads its VM; ours gives a VM other disks.
+  ['copy', 'export'],
 ];
 
 /** What a base may be asked for: others stand on its disks, so it is never started and its disks never change. */

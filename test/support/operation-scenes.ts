@@ -13,8 +13,21 @@ export interface OperationScene {
 /** Kinds that take a snapshot to work on have this one. */
 const SNAPSHOT = 's1';
 const NEEDS_SNAPSHOT = ['revert', 'delete_snapshot'];
-/** There must be something that they take back. */
-const NEEDS_CHANGE = ['undo'];
+/** What was done before, with which VM. */
+const BEFORE: Readonly<Record<string, readonly (readonly [kind: string, computer: string, more?: object])[]>> = {
+  undo: [['restore', 'vm1']],
+  remove_base: [['prepare_base', 'vm1']],
+  clone: [['prepare_base', 'vm2']],
+  rebase: [
+    ['prepare_base', 'vm2'],
+    ['prepare_base', 'vm3'],
+    ['clone', 'vm1', { base: 'vm3' }],
+  ],
+  rebase_clones: [
+    ['prepare_base', 'vm1'],
+    ['prepare_base', 'vm2'],
+  ],
+};
 
 export const OPERATION_SCENES: readonly OperationScene[] = [
   { kind: 'checkpoint', from: 'Suspended', to: 'Suspended', arguments: { name: 'kept' } },
@@ -23,6 +36,12 @@ export const OPERATION_SCENES: readonly OperationScene[] = [
   { kind: 'restore', from: 'Halted', to: 'Halted' },
   { kind: 'restore', from: 'Suspended', to: 'Halted', arguments: { discardState: true } },
   { kind: 'undo', from: 'Running', to: 'Running' },
+  { kind: 'prepare_base', from: 'Running', to: 'Halted' },
+  { kind: 'remove_base', from: 'Halted', to: 'Halted' },
+  { kind: 'clone', from: 'Running', to: 'Running', arguments: { base: 'vm2' } },
+  { kind: 'flatten', from: 'Running', to: 'Running' },
+  { kind: 'rebase', from: 'Running', to: 'Running', arguments: { base: 'vm2', stop: true } },
+  { kind: 'rebase_clones', from: 'Halted', to: 'Halted', arguments: { base: 'vm2' } },
   { kind: 'start', from: 'Halted', to: 'Running' },
   { kind: 'start', from: 'Halted', to: 'Paused', arguments: { paused: true } },
   { kind: 'pause', from: 'Running', to: 'Paused' },
@@ -43,9 +62,11 @@ export const OPERATION_SCENES: readonly OperationScene[] = [
 /** Brings the VM `vm1` of the world to where the scene begins, and asks for the operation. */
 export async function beginScene(world: VmWorld, scene: OperationScene): Promise<OperationDetails> {
   if (NEEDS_SNAPSHOT.includes(scene.kind)) await world.virsh('snapshot-create-as', world.domainOf('vm1'), SNAPSHOT);
-  if (NEEDS_CHANGE.includes(scene.kind)) {
+  const before = BEFORE[scene.kind] ?? [];
+  if (before.length > 0) {
+    for (const name of new Set(before.map(([, computer]) => computer))) if (name !== 'vm1') await world.add(name);
     const inbox = await world.startInbox();
-    await world.do('restore');
+    for (const [kind, computer, more] of before) await world.do(kind, more, computer);
     await inbox.stop('what is looked at comes now');
   }
   await world.bring('vm1', scene.from);

@@ -28,7 +28,7 @@ export const clone = vmKind<Clone>({
     holdStep(),
     planStep(async (job) => {
       const base = await requireBase(job, job.arguments.base);
-      return planOntoBase(job, await presentOf(job), base, 'copy');
+      return planOntoBase(job, await presentOf(job), base, { data: 'copy' });
     }),
     ...change.CHANGE_STEPS,
   ],

@@ -17,12 +17,19 @@ export function refuseOtherOutline({ computer }: VmJob, { volumes, definition }:
   throw new ProvisiondError('CONFLICT', message, { blame: 'request', details: { differences } });
 }
 
-/** @param data how data volumes of the base are treated: a new clone gets a copy of its own, one that is moved keeps what it has */
+export interface OntoBase {
+  /** A new clone gets a copy of the base's data; one that is moved keeps what it has. */
+  readonly data: 'copy' | 'keep';
+  /** Left out: what the user gave his root stays his. */
+  readonly systemBytes?: number;
+}
+
+/** System and temporary volumes begin anew; a temporary one that the base has not is put aside. */
 export async function planOntoBase(
   job: VmJob,
   present: Present,
   base: VmBase,
-  data: 'copy' | 'keep',
+  { data, systemBytes }: OntoBase,
 ): Promise<ChangePlan> {
   const { uuid, name } = await requireDomain(job);
   const { vmPath } = job.vm.parts.hostFacts.profile;
@@ -34,7 +41,7 @@ export async function planOntoBase(
   const prettyName = (await job.store.revision(imageRevisionId))?.prettyName ?? imageName;
   return {
     domain: { uuid, name },
-    changes: [...wanted.map((volume) => changeOf(job, present, volume)), ...gone.map(leaving)],
+    changes: [...wanted.map((volume) => changeOf(job, present, volume, systemBytes)), ...gone.map(leaving)],
     image: { before: { imageId, imageRevisionId, imageName, prettyName }, after: base.image },
     trash: trashFolder({ vmPath, ...job.computer }, job.operation.id),
   };
@@ -46,12 +53,11 @@ const leaving = ({ name, type, target, path, format }: Volume): VolumeChange => 
   after: null,
 });
 
-function changeOf(job: VmJob, present: Present, volume: BaseVolume): VolumeChange {
+function changeOf(job: VmJob, present: Present, volume: BaseVolume, systemBytes?: number): VolumeChange {
   const { name, type, target, path, format, sizeBytes } = volume;
   const old = present.volumes.find((one) => one.target === target);
   const oldBytes = old ? (present.infos.get(old.path)?.virtualSizeBytes ?? 0) : 0;
-  // What the user gave his root stays his.
-  const size = type === 'system' ? Math.max(sizeBytes, oldBytes) : sizeBytes;
+  const size = type === 'system' ? (systemBytes ?? Math.max(sizeBytes, oldBytes)) : sizeBytes;
   const how = type === 'data' ? 'copy' : 'overlay';
   const making = { how, base: { path, format }, imageName: imageNameOfBase(volume), size } as const;
   const id = old && old.type === type ? old : { ...volume, generation: 0 };

@@ -36,7 +36,7 @@ export const rebase = vmKind<Rebase>({
     holdStep(),
     planStep(async (job) => {
       const base = await requireBase(job, job.arguments.base);
-      return planOntoBase(job, await presentOf(job), base, 'keep');
+      return planOntoBase(job, await presentOf(job), base, { data: 'keep' });
     }),
     ...change.CHANGE_STEPS,
   ],

@@ -44,6 +44,12 @@ restore           | same    | -       | same      | -         | -       | -
 restore discard   | same    | -       | same      | Halted    | -       | -
 undo              | same    | -       | same      | -         | -       | -
 undo discard      | same    | -       | same      | Halted    | -       | -
+prepare_base      | Halted  | -       | Halted    | -         | -       | -
+remove_base       | same    | -       | -         | -         | -       | -
+clone             | same    | -       | same      | -         | -       | -
+flatten           | same    | -       | same      | -         | -       | -
+rebase            | same    | -       | -         | -         | -       | -
+rebase stop       | same    | -       | same      | -         | -       | -
 `;
 
 const cells = TABLE.trim()
@@ -63,7 +69,7 @@ const facts = (condition: Condition, more: Partial<VmFacts> = {}): VmFacts => ({
   inHand: null,
   ...more,
 });
-const kindOf = (deed: Deed) => deed.replace(/ (paused|discard)$/, '') as PowerKind;
+const kindOf = (deed: Deed) => deed.replace(/ (paused|discard|stop)$/, '') as PowerKind;
 const running = (kind: string) => ({ underWay: [{ id: 7, kind }] });
 
 describe('the table of states and operations', () => {
