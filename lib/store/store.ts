@@ -29,6 +29,7 @@ import type { ComputerState, LogEnding, RequestState, StateName, WorkableState }
 
 export type { CallOutcome, DueBlock, MessageFacts, Parcel, Queue, QueuedCall, QueuedMessage } from './background';
 
+export type { ChildOperation } from './clone-store';
 export type { RevisionFacts, SizedVolume, Trash } from './volume-store';
 
 export interface Lease {

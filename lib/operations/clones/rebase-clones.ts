@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { ProvisiondError } from '../../errors';
 import type { Clone } from '../../model/vm-base';
-import type { ChildOperation } from '../../store/clone-store';
+import type { ChildOperation } from '../../store/store';
 import { type VmJob, vmKind } from '../kind';
 import { STOPPING } from '../volumes/restore';
 import { requireBase } from './bases';
