@@ -8,7 +8,14 @@ import { script } from '../host/host';
 import type { RunResult } from '../host/host';
 import { explain, type Work } from '../images/copy-work';
 import { type DiskInfo, parseDiskInfo } from '../images/disk-info';
-import { IN_THE_WAY, LOOK_AT_VOLUMES, MAKE_VOLUME, MOVE_VOLUMES, REMOVE_VOLUMES } from '../images/volume-scripts';
+import {
+  IN_THE_WAY,
+  LOOK_AT_VOLUMES,
+  MAKE_VOLUME,
+  MOVE_VOLUMES,
+  REFRESH_VOLUMES,
+  REMOVE_VOLUMES,
+} from '../images/volume-scripts';
 import { imageLock } from '../model/names';
 import type { DiskFile } from '../model/volume';
 import { type Definition, readDefinition } from './definition';
@@ -27,7 +34,9 @@ export type Making =
     }
   | { readonly how: 'blank'; readonly size: number }
   /** It is there already, elsewhere: it only gets its place back. */
-  | { readonly how: 'move'; readonly from: string };
+  | { readonly how: 'move'; readonly from: string }
+  /** It is where it belongs already. */
+  | { readonly how: 'keep' };
 
 export interface VolumesSight {
   readonly freeKiB: number;
@@ -106,6 +115,7 @@ export class VmDisks {
   /** @throws HOST_DISK_FULL, CONFLICT when there is a file of that name */
   async make(disk: DiskFile, making: Making): Promise<void> {
     if (making.how === 'move') return this.move([{ ...disk, path: making.from, to: disk.path }]);
+    if (making.how === 'keep') return;
     const { how, size = 0 } = making;
     const base = making.how === 'blank' ? null : making;
     const lock = base?.imageName ? imageLock(this.profile, base.imageName) : '';
@@ -131,6 +141,19 @@ export class VmDisks {
     const doing = `moving ${disks.map((disk) => `${disk.path} to ${disk.to}`).join(', ')}`;
     const args = disks.flatMap((disk) => [disk.path, disk.format, disk.to]);
     this.judge(await this.vm.script(doing, MOVE_VOLUMES, args), { doing, failure: 'COMMAND_FAILED' });
+  }
+
+  /** Empties volumes of a domain that is off; what has a base begins on it again. Nothing when it is not off. */
+  async refresh({ uuid, name }: Pick<VmSight, 'uuid' | 'name'>, disks: readonly DiskFile[]): Promise<void> {
+    const { infos } = await this.look(disks);
+    const args = disks.flatMap(({ path: file, format }) => {
+      const info = infos.get(file);
+      if (!info) return [];
+      return [file, format, info.virtualSizeBytes, info.backingFileActualPath ?? '', info.backingFormat ?? 'raw'];
+    });
+    const doing = `emptying the temporary volumes of domain ${name}`;
+    const result = await this.vm.script(doing, REFRESH_VOLUMES, [uuid, this.vm.fence.mark, ...args]);
+    this.judge(result, { doing, failure: 'COMMAND_FAILED' });
   }
 
   /** @returns whether the domain runs, and ran without a break, for that long */

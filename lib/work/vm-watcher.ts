@@ -13,6 +13,7 @@ import type { Log } from '../log';
 import type { HostFacts } from '../model/reservation';
 import { afterCrash } from '../model/vm-rules';
 import type { VmRecords } from '../operations/vm-records';
+import { hasTemporaries } from '../operations/volumes/temporary';
 import type { VmComputer } from '../store/operation-store';
 import type { Lease, Store } from '../store/store';
 import type { OperationInbox } from './operation-inbox';
@@ -234,7 +235,16 @@ class HostWatch {
     }
     if (seen) await this.answerCrash(computer, seen);
     const started = news.started && seen && isActive(seen) ? true : undefined;
+    if (seen && exit !== 'crashed') await this.clearTemporaries(computer, seen);
     await records.record(this.lease, computer, seen, { ...(exit && { exit }), ...(started && { started }) });
+  }
+
+  /** A guest that went off by itself leaves temporary volumes behind; whatever else stops one empties them itself. */
+  private async clearTemporaries({ known, shortName, id }: VmComputer, seen: VmSight): Promise<void> {
+    const wasUp = known !== null && ['Running', 'Paused', 'Crashed'].includes(known.powerState);
+    if (!wasUp || isActive(seen) || seen.hasManagedSave || !hasTemporaries(shortName, seen)) return;
+    const requestedBy = 'provisiond (the guest went off)';
+    await this.parts.store.askForOperation({ kind: 'clear_temporary', computerId: id, requestedBy });
   }
 
   /** Asked for before the row says that it crashed: who dies in between asks again, with the same key. */

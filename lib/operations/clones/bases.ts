@@ -3,7 +3,7 @@ import { ProvisiondError } from '../../errors';
 import { type SurveyedImage, surveyImages } from '../../images/base-survey';
 import { imageNameOfBase, type VmBase } from '../../model/vm-base';
 import type { VmJob, VmStep } from '../kind';
-import { imagesOf } from '../volumes/restore';
+import { imagesOf } from '../volumes/base';
 
 /** Of clones that are to be made or moved: the base by the name of its VM. */
 export interface OnBase {

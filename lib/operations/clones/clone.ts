@@ -9,9 +9,10 @@ import { requireDomain, type VmJob, vmKind } from '../kind';
 import { checkStep } from '../power/steps';
 import * as change from '../volumes/change';
 import { planStep } from '../volumes/plan-step';
-import { presentOf, STOPPING } from '../volumes/restore';
+import { type Present, presentOf, refuseSnapshots } from '../volumes/present';
+import { STOPPING } from '../volumes/restore';
 import { holdStep, requireBase } from './bases';
-import { planOntoBase, type Present } from './onto-base';
+import { planOntoBase } from './onto-base';
 
 export const BASE_NAME = z.string().min(1).max(255);
 const { timeoutSeconds, hard } = STOPPING;
@@ -36,10 +37,7 @@ export const clone = vmKind<Clone>({
 
 async function refuseUnfit(job: VmJob<Clone>): Promise<void> {
   const base = await requireBase(job, job.arguments.base);
-  if ((await requireDomain(job)).snapshots.length > 0) {
-    const message = `${job.computer.shortName} has snapshots, which are of the disks that would be replaced`;
-    throw new ProvisiondError('CONFLICT', message, { hint: 'Delete them first: provisiond vm delete_snapshot' });
-  }
+  refuseSnapshots(job, await requireDomain(job));
   refuseOwnData(job, await presentOf(job), base);
 }
 

@@ -6,7 +6,8 @@ import { trashFolder } from '../../model/volume';
 import { requireDomain, type VmJob, type VmStep } from '../kind';
 import * as change from '../volumes/change';
 import type { ChangePlan, VolumeChange } from '../volumes/plan';
-import { presentOf, successor } from '../volumes/restore';
+import { disksOf } from '../volumes/hands';
+import { presentOf, successor } from '../volumes/present';
 
 /** @param isWanted by what a volume stands on; null: on nothing */
 export async function planCopies(job: VmJob, isWanted: (backing: string | null) => boolean): Promise<ChangePlan> {
@@ -46,10 +47,10 @@ export const compareStep: VmStep = {
 export async function removeOld(job: VmJob): Promise<void> {
   await job.keepJournal({ ...job.journal!, settled: true });
   const old = change.planOf(job).changes.flatMap(({ before }) => before ?? []);
-  await change.disksOf(job).remove(old);
+  await disksOf(job).remove(old);
 }
 
 export async function oldAreGone(job: VmJob): Promise<boolean> {
   const old = change.planOf(job).changes.flatMap(({ before }) => before ?? []);
-  return (await change.disksOf(job).look(old)).infos.size === 0;
+  return (await disksOf(job).look(old)).infos.size === 0;
 }

@@ -5,7 +5,8 @@ import { requireDomain, type VmJob, vmKind } from '../kind';
 import { checkStep } from '../power/steps';
 import * as change from '../volumes/change';
 import { planStep } from '../volumes/plan-step';
-import { presentOf, STOPPING } from '../volumes/restore';
+import { presentOf, refuseSnapshots } from '../volumes/present';
+import { STOPPING } from '../volumes/restore';
 import { compareStep, oldAreGone, planCopies, removeOld } from './copies';
 
 const { timeoutSeconds, hard } = STOPPING;
@@ -34,10 +35,7 @@ export const flatten = vmKind<Flatten>({
 
 async function refuseUnfit(job: VmJob): Promise<void> {
   const { shortName } = job.computer;
-  if ((await requireDomain(job)).snapshots.length > 0) {
-    const hint = 'Delete them first: provisiond vm delete_snapshot';
-    throw new ProvisiondError('CONFLICT', `${shortName} has snapshots, which a copy would lose`, { hint });
-  }
+  refuseSnapshots(job, await requireDomain(job));
   const { infos } = await presentOf(job);
   if ([...infos.values()].some(({ backingFileActualPath }) => backingFileActualPath !== null)) return;
   throw new ProvisiondError(

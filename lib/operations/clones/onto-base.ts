@@ -5,9 +5,7 @@ import { type BaseVolume, imageNameOfBase, type VmBase } from '../../model/vm-ba
 import { trashFolder, type Volume } from '../../model/volume';
 import { requireDomain, type VmJob } from '../kind';
 import type { ChangePlan, VolumeChange } from '../volumes/plan';
-import { type presentOf, successor } from '../volumes/restore';
-
-export type Present = Awaited<ReturnType<typeof presentOf>>;
+import { type Present, successor } from '../volumes/present';
 
 /** @throws CONFLICT saying what differs */
 export function refuseOtherOutline({ computer }: VmJob, { volumes, definition }: Present, base: VmBase): void {

@@ -19,7 +19,9 @@ import { checkStep } from '../power/steps';
 import * as change from '../volumes/change';
 import { type ChangePlan, type VolumeChange, volumesOf } from '../volumes/plan';
 import { planStep } from '../volumes/plan-step';
-import { presentOf, STOPPING, successor } from '../volumes/restore';
+import { disksOf } from '../volumes/hands';
+import { presentOf, refuseSnapshots, successor } from '../volumes/present';
+import { STOPPING } from '../volumes/restore';
 
 const { timeoutSeconds, hard } = STOPPING;
 const PREPARE = z.strictObject({ timeoutSeconds, hard, dryRun: z.boolean().default(false) });
@@ -50,10 +52,10 @@ const copyStep: VmStep = {
   done: async (job) => (await uncopied(job)).length === 0,
   run: async (job) => {
     for (const { source, file, size } of await uncopied(job)) {
-      const { infos } = await change.disksOf(job).look([file]);
+      const { infos } = await disksOf(job).look([file]);
       // One that is there already was made by this very operation: the checks found none.
       if (!infos.has(file.path)) {
-        await change.disksOf(job).make(file, { how: 'copy', base: source, imageName: null, size });
+        await disksOf(job).make(file, { how: 'copy', base: source, imageName: null, size });
       }
       job.tell(`${source.path} is copied to ${file.path}`);
       await recordBase(placeOf(job), file.path, {
@@ -65,7 +67,7 @@ const copyStep: VmStep = {
   undo: change.whenPlanned(async (job) => {
     if (await change.isOn('after')(job)) return;
     const files = copiesOf(change.planOf(job)).map(({ file }) => file);
-    await change.disksOf(job).remove(files);
+    await disksOf(job).remove(files);
     for (const { path } of files) await job.store.forgetBaseFile({ hostId: placeOf(job).hostId, path });
   }),
 };
@@ -88,7 +90,7 @@ const noteStep: VmStep = {
   name: 'note the base',
   run: async (job) => {
     const plan = change.planOf(job);
-    const { disks, identity } = await change.disksOf(job).definition(plan.domain);
+    const { disks, identity } = await disksOf(job).definition(plan.domain);
     const volumes = copiesOf(plan).map(({ file, size, change: { volume, target } }) => ({
       ...volume,
       ...{ target, path: file.path, format: file.format, sizeBytes: size },
@@ -138,12 +140,7 @@ export const prepare_base = vmKind<Prepare>({
 
 async function refuseUnfit(job: VmJob<Prepare>): Promise<void> {
   const { shortName, id } = job.computer;
-  const { snapshots } = await requireDomain(job);
-  if (snapshots.length > 0) {
-    throw new ProvisiondError('CONFLICT', `${shortName} has snapshots, which a base has not`, {
-      hint: 'Delete them first: provisiond vm delete_snapshot',
-    });
-  }
+  refuseSnapshots(job, await requireDomain(job));
   const bases = await job.store.vmBases();
   if (bases.some(({ computerId }) => computerId === id)) {
     const hint = `Remove that one first: provisiond vm remove_base ${shortName}`;

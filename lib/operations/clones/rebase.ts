@@ -10,10 +10,11 @@ import { requireDomain, type VmJob, vmKind } from '../kind';
 import { checkStep } from '../power/steps';
 import * as change from '../volumes/change';
 import { planStep } from '../volumes/plan-step';
-import { presentOf, STOPPING } from '../volumes/restore';
+import { type Present, presentOf, refuseSnapshots } from '../volumes/present';
+import { STOPPING } from '../volumes/restore';
 import { baseUnder, holdStep, requireBase } from './bases';
 import { BASE_NAME } from './clone';
-import { planOntoBase, type Present, refuseOtherOutline } from './onto-base';
+import { planOntoBase, refuseOtherOutline } from './onto-base';
 
 const { timeoutSeconds, hard } = STOPPING;
 const REBASE = z.strictObject({
@@ -59,11 +60,6 @@ async function refuseUnfit(job: VmJob<Rebase>): Promise<void> {
       hint: `For a fresh system: provisiond vm restore ${shortName}`,
     });
   }
-  if ((await requireDomain(job)).snapshots.length > 0) {
-    const hint = 'Delete them first: provisiond vm delete_snapshot';
-    throw new ProvisiondError('CONFLICT', `${shortName} has snapshots, which are of the disks that would be replaced`, {
-      hint,
-    });
-  }
+  refuseSnapshots(job, await requireDomain(job));
   refuseOtherOutline(job, present, base);
 }

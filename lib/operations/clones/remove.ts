@@ -13,7 +13,7 @@ import { requireAllowed } from '../power/steps';
 import * as change from '../volumes/change';
 import type { ChangePlan } from '../volumes/plan';
 import { planStep } from '../volumes/plan-step';
-import { presentOf } from '../volumes/restore';
+import { presentOf } from '../volumes/present';
 import { refuseWithClones } from './bases';
 import { compareStep, planCopies, removeOld } from './copies';
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ProvisiondError } from '../../errors';
 import { deedOf } from '../../model/vm-states';
 import { type VmJob, vmKind } from '../kind';
+import { refreshStep } from '../volumes/temporary';
 import { checkStep, conditionNow, confirmStep, GUARDS, isNow } from './steps';
 
 const PAUSABLE = z.strictObject({ paused: z.boolean().default(false) });
@@ -15,6 +16,7 @@ export const start = vmKind<Pausable>({
   example: { paused: false },
   steps: [
     checkStep('start', (args) => deedOf('start', args)),
+    { ...refreshStep, done: async (job) => (await isNow('Running', 'Paused')(job)) || refreshStep.done!(job) },
     {
       name: 'start the domain',
       done: (job) => isNow(job.arguments.paused ? 'Paused' : 'Running')(job),

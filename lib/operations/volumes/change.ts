@@ -9,10 +9,11 @@
 import { ProvisiondError } from '../../errors';
 import { type Definition, editDefinition, readDefinition } from '../../libvirt/definition';
 import { isActive } from '../../libvirt/vm-sight';
-import { VmDisks } from '../../libvirt/vm-disks';
 import { requireDomain, type VmJob, type VmStep } from '../kind';
 import { conditionNow, GUARDS, isNow } from '../power/steps';
-import { pressButton } from '../power/shutdown';
+import { pressButton } from '../power/button';
+import { disksOf } from './hands';
+import { refreshTemporaries } from './temporary';
 import { type ChangePlan, editTo, newFiles, oldFiles, type Side, sideOf, volumesOf } from './plan';
 
 /** What operations of this kind may be told about the stop. */
@@ -23,8 +24,6 @@ export interface StopOptions {
   /** Discard the saved memory of a suspended VM, which would not fit its new disks. */
   readonly discardState?: boolean | undefined;
 }
-
-export const disksOf = (job: Pick<VmJob, 'vm'>): VmDisks => new VmDisks(job.vm);
 
 export const planOf = ({ journal }: VmJob): ChangePlan => {
   if (journal?.plan) return journal.plan;
@@ -92,7 +91,7 @@ export const verifyStep: VmStep = {
       const backing = making.how === 'overlay' ? making.base.path : null;
       const isRight =
         info?.format === format && !info.isOpen && (making.how === 'move' || info.backingFileActualPath === backing);
-      const size = making.how === 'move' ? undefined : making.size;
+      const size = 'size' in making ? making.size : undefined;
       if (isRight && (size === undefined || info.virtualSizeBytes === size)) continue;
       throw new ProvisiondError('IMAGE_UNTRUSTED', `the new disk ${path} is not what it was to be`, { blame: 'host' });
     }
@@ -143,6 +142,7 @@ export const startStep: VmStep = {
   name: 'start the guest on the new disks',
   done: async (job) => !ranBefore(job) || (await isNow('Running')(job)),
   run: async (job) => {
+    await refreshTemporaries(job);
     const { sight } = await conditionNow(job);
     try {
       await job.vm.act('starting', sight, GUARDS.Halted, 'start', sight.uuid);
@@ -185,16 +185,17 @@ async function record(job: VmJob, side: Side): Promise<void> {
   const plan = planOf(job);
   const { store, lease, computer } = job;
   const definition = await disksOf(job).definition(plan.domain);
-  await recordVolumes(job, readDefinition(editDefinition(definition, editTo(plan, side)), plan.domain.name));
+  const gone = side === 'after' ? oldFiles(plan).map(({ path }) => path) : [];
+  await recordVolumes(job, readDefinition(editDefinition(definition, editTo(plan, side)), plan.domain.name), gone);
   if (plan.image) await store.setLoadedImage(lease, computer.id, plan.image[side]);
 }
 
 /** Writes the rows of a VM's volumes. */
-export async function recordVolumes(job: VmJob, definition: Definition): Promise<void> {
+export async function recordVolumes(job: VmJob, definition: Definition, gone: readonly string[] = []): Promise<void> {
   const volumes = volumesOf(job.computer.shortName, definition);
   const { infos } = await disksOf(job).look(volumes);
   const rows = volumes.map((volume) => ({ ...volume, sizeBytes: infos.get(volume.path)?.virtualSizeBytes ?? 0 }));
-  await job.store.writeVolumes(job.lease, job.computer.id, rows);
+  await job.store.writeVolumes(job.lease, job.computer.id, rows, gone);
   const system = volumes.find(({ type }) => type === 'system');
   const backing = system && infos.get(system.path)?.backingFileActualPath;
   const bases = await job.store.vmBases();

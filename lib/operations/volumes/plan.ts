@@ -63,10 +63,10 @@ export function editTo(plan: ChangePlan, side: Side): DefinitionEdit {
 
 /** Files that the change makes. */
 export function newFiles({ changes }: ChangePlan): (DiskFile & { readonly making: Making })[] {
-  return changes.flatMap(({ after }) => after ?? []);
+  return changes.flatMap(({ after }) => (after && after.making.how !== 'keep' ? after : []));
 }
 
-/** Files that nobody needs after the change, with their places in the trash. */
+/** Files that nobody needs after the change, with their places in the trash; what was only attached stays where it is. */
 export function oldFiles({ changes, trash }: ChangePlan): (DiskFile & { readonly to: string })[] {
   return changes.flatMap(({ before }) => {
     if (!before) return [];

@@ -57,7 +57,7 @@ wherever('rebase of a clone', () => {
   ])(
     'onto a base that %s is refused, and the clone is byte for byte what it was',
     async (_what, second) => {
-      await open(['vm3'], FIRST, second as Furniture);
+      await open(['vm3'], FIRST, second);
       const before = world.whole('vm3');
       expect(await world.do('rebase', 'vm3', { base: 'vm2' })).toMatchObject({
         state: 'failed',

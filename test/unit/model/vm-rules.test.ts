@@ -44,6 +44,9 @@ restore           | same    | -       | same      | -         | -       | -
 restore discard   | same    | -       | same      | Halted    | -       | -
 undo              | same    | -       | same      | -         | -       | -
 undo discard      | same    | -       | same      | Halted    | -       | -
+add_volume        | same    | -       | same      | -         | -       | -
+remove_volume     | same    | -       | same      | -         | -       | -
+clear_temporary   | same    | -       | -         | -         | -       | -
 prepare_base      | Halted  | -       | Halted    | -         | -       | -
 remove_base       | same    | -       | -         | -         | -       | -
 clone             | same    | -       | same      | -         | -       | -
