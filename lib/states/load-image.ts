@@ -60,11 +60,11 @@ export function loadImage({ forced, inMaintenance }: LoadWish): JobStep[] {
 }
 
 /** @returns the end of a reservation that was over before anybody could begin it: nobody gets what would be loaded */
-async function checkRequest(job: Job): Promise<Transition | void> {
+function checkRequest(job: Job): Promise<Transition | void> {
   const { reservation } = job;
   if (job.claim.state === 'new' && job.watch.row.secondsToEnd <= 0) {
     job.narrator.note('failed', 'its end had passed before it could be begun');
-    return { request: 'failed', ending: 'failed' };
+    return Promise.resolve({ request: 'failed', ending: 'failed' });
   }
   if (reservation.host === null) {
     throw new ProvisiondError(
@@ -72,6 +72,7 @@ async function checkRequest(job: Job): Promise<Transition | void> {
       `computer ${reservation.computer.shortName} is assigned to no VM host`,
     );
   }
+  return Promise.resolve();
 }
 
 function mustLoad(job: Job): boolean {

@@ -3,8 +3,10 @@
  * was seen to send, in its order, each by itself. Between any two of them others may act ({@link WebClient.between}). It
  * knows nothing of provisiond's code but the numbers of the states.
  */
-import type { Knex } from 'knex';
-import { STATE_IDS, type StateName } from '../../lib/model/states';
+import type { StateName } from '../../lib/model/states';
+import { type Target, WebCaptures } from './web-captures';
+import { idOf } from './web-rows';
+import { lastStateOfEnd, nameOf, quarterBefore, shown, type WebStatus } from './web-status';
 
 export interface WebReservation {
   /** Short names or whole ones, the parent's first. */
@@ -28,33 +30,8 @@ export interface WebServer {
   readonly userData?: string;
 }
 
-export type WebStatus =
-  'ready' | 'failed' | 'maintenance' | 'image' | 'timedout' | 'loading' | 'future' | 'error (unknown requestid)';
-
-interface RequestRow {
-  id: number;
-  stateid: number;
-  laststateid: number;
-  userid: number;
-  logid: number | null;
-  start: string;
-  end: string;
-}
-
 const VCLRELOAD = 2;
-const id = (name: StateName) => STATE_IDS[name];
-
-export class WebClient {
-  /** Called after each statement that writes, with the name of its table. */
-  between: (table: string) => Promise<void> = () => Promise.resolve();
-
-  /** @param time the database's clock, so many minutes from now */
-  constructor(
-    private readonly database: Knex,
-    private readonly managementNodeId: number,
-    private readonly time: (minutes: number) => Promise<string>,
-  ) {}
-
+export class WebClient extends WebCaptures {
   // ------------------------------------------------------------------------------------------- reservations
 
   /** `addRequest`: the request is visible before its reservations. @returns its id */
@@ -72,7 +49,7 @@ export class WebClient {
     const nowfuture = startsInMinutes === 0 ? 'now' : 'future';
     const times = { start: startsInMinutes === 0 ? now : start, initialend: end, finalend: end };
     const logid = await this.insert('log', { userid, nowfuture, ...times, wasavailable: 1, ending: 'none', imageid });
-    const states = { stateid: id('new'), laststateid: id('new') };
+    const states = { stateid: idOf('new'), laststateid: idOf('new') };
     const forimaging = wanted.forImaging ? 1 : 0;
     const requestId = await this.insert('request', {
       ...{ ...states, userid, logid, forimaging, start, end, daterequested: now, checkuser: 1 },
@@ -151,7 +128,7 @@ export class WebClient {
     await this.update(
       'request',
       { id: requestId },
-      { stateid: id('deleted'), laststateid: id(lastStateOfEnd(state!, last!)) },
+      { stateid: idOf('deleted'), laststateid: idOf(lastStateOfEnd(state!, last!)) },
     );
     if (logid === null) return;
     await this.update('log', { id: logid }, { ending: 'released', finalend: now });
@@ -177,44 +154,6 @@ export class WebClient {
     }
     await this.event(requestId, 'event:reinstall');
     await this.overwrite(requestId, 'reinstall');
-  }
-
-  /** End Reservation & Create Image, or Keep Reservation & Create Image (a checkpoint): a new image. */
-  async createImage(requestId: number, prettyName: string, as: 'image' | 'checkpoint' = 'image'): Promise<Target> {
-    const target = await this.newImage(requestId, prettyName, { autocaptured: 0 });
-    await this.capture(requestId, target, as);
-    return target;
-  }
-
-  /** End Reservation & Create Image of the image that it is: a new revision. */
-  async updateImage(requestId: number): Promise<Target> {
-    const target = await this.newRevision(requestId, { autocaptured: 0 });
-    await this.capture(requestId, target, 'image');
-    return target;
-  }
-
-  /**
-   * `XMLRPCautoCapture`, which the daemon calls. Its owner's image gets a revision, anybody else's use makes a new image.
-   * @returns what the front end answers
-   */
-  async autoCapture(requestId: number): Promise<Record<string, string | number>> {
-    const request = await this.request(requestId);
-    if (request?.stateid !== id('pending') || request.laststateid !== id('inuse')) {
-      return { status: 'error', errorcode: 51, errormsg: 'reservation not in valid state' };
-    }
-    const [{ imageid }] = await this.reservationsOf(requestId);
-    const { ownerid } = await this.database('image').where({ id: imageid }).first<{ ownerid: number }>();
-    const target =
-      ownerid === request.userid
-        ? await this.newRevision(requestId, { autocaptured: 1 })
-        : await this.newImage(requestId, `Autocaptured (${request.userid} - ${requestId})`, { autocaptured: 1 });
-    await this.update(
-      'reservation',
-      { requestid: requestId },
-      { imageid: target.imageId, imagerevisionid: target.revisionId },
-    );
-    await this.overwrite(requestId, 'image'); // forimaging is left as it is
-    return { status: 'success' };
   }
 
   async makeProduction(requestId: number): Promise<void> {
@@ -243,7 +182,7 @@ export class WebClient {
       .select<{ requestid: number }[]>('requestid');
     for (const { requestid } of servers) {
       const request = this.database('request').where({ id: requestid }).whereIn('stateid', told);
-      await this.write('request', request.update({ stateid: id('servermodified') }));
+      await this.write('request', request.update({ stateid: idOf('servermodified') }));
     }
   }
 
@@ -262,7 +201,12 @@ export class WebClient {
   /** `simpleAddRequest`: nobody's request, without a log. */
   private async simpleRequest(state: StateName, computer: string, image: Target, inMinutes: number, minutes: number) {
     const wish = await this.time(inMinutes);
-    const row = { stateid: id(state), laststateid: id(state), userid: VCLRELOAD, daterequested: await this.time(0) };
+    const row = {
+      stateid: idOf(state),
+      laststateid: idOf(state),
+      userid: VCLRELOAD,
+      daterequested: await this.time(0),
+    };
     const start = inMinutes === 0 ? quarterBefore(wish) : wish;
     const requestid = await this.insert('request', { ...row, start, end: await this.time(inMinutes + minutes) });
     const { id: computerid } = await this.placeOf(computer);
@@ -277,7 +221,7 @@ export class WebClient {
   async status(requestId: number): Promise<WebStatus> {
     const request = await this.request(requestId);
     const now = await this.time(0);
-    const unlisted = [id('deleted'), id('makeproduction')] as number[];
+    const unlisted = [idOf('deleted'), idOf('makeproduction')] as number[];
     if (
       !request ||
       request.end <= now ||
@@ -313,145 +257,4 @@ export class WebClient {
   }
 
   // -------------------------------------------------------------------------------------------
-
-  private request(requestId: number): Promise<RequestRow | undefined> {
-    return this.database('request').where({ id: requestId }).first<RequestRow | undefined>();
-  }
-
-  private async reservationsOf(requestId: number) {
-    type Row = { id: number; computerid: number; imageid: number; imagerevisionid: number; remoteIP: string | null };
-    const rows = await this.database('reservation').where({ requestid: requestId }).orderBy('id').select<Row[]>();
-    return rows as [Row, ...Row[]];
-  }
-
-  private async placeOf(computer: string) {
-    type Row = { id: number; predictivemoduleid: number; hostcomputerid: number | null };
-    const found = await this.database('computer as c')
-      .leftJoin('vmhost as h', 'h.id', 'c.vmhostid')
-      .where('c.hostname', computer)
-      .orWhere('c.hostname', 'like', `${computer}.%`)
-      .first<Row | undefined>('c.id', 'c.predictivemoduleid', 'h.computerid as hostcomputerid');
-    if (!found) throw new Error(`there is no computer ${computer}`);
-    return found;
-  }
-
-  private overwrite(requestId: number, state: StateName): Promise<void> {
-    return this.update('request', { id: requestId }, { stateid: id(state) });
-  }
-
-  private async event(requestId: number, other: string): Promise<void> {
-    const { logid } = (await this.request(requestId))!;
-    await this.insert('changelog', { logid, timestamp: await this.time(0), other });
-  }
-
-  private async newImage(requestId: number, prettyname: string, more: { autocaptured: number }): Promise<Target> {
-    const [{ imageid }] = await this.reservationsOf(requestId);
-    const { id: _id, ...like } = await this.database('image').where({ id: imageid }).first<Record<string, unknown>>();
-    const os = await this.database('OS').where({ id: like['OSid'] }).first<{ name: string }>();
-    const { userid } = (await this.request(requestId))!;
-    const unfinished = { deleted: 1, size: 0, imagetypeid: 1, lastupdate: null, ownerid: userid };
-    const imageId = await this.insert('image', { ...like, ...unfinished, name: `${os.name}-new`, prettyname });
-    const name = `${os.name}-${prettyname.replace(/[\W_]/g, '')}${imageId}-v0`;
-    await this.update('image', { id: imageId }, { name });
-    const revisionId = await this.insert('imagerevision', {
-      ...{ imageid: imageId, revision: 0, userid, datecreated: await this.time(0), deleted: 0 },
-      ...{ production: 1, comments: '', imagename: name, ...more },
-    });
-    const resourceid = await this.insert('resource', { resourcetypeid: 13, subid: imageId });
-    const group = await this.database('resourcegroup').where({ name: 'allVMimages' }).first<{ id: number }>();
-    await this.write(
-      'resourcegroupmembers',
-      this.database('resourcegroupmembers').insert({ resourceid, resourcegroupid: group.id }),
-    );
-    return { imageId, revisionId };
-  }
-
-  private async newRevision(requestId: number, more: { autocaptured: number }): Promise<Target> {
-    const [{ imageid }] = await this.reservationsOf(requestId);
-    const revisions = await this.database('imagerevision')
-      .where({ imageid })
-      .select<{ revision: number }[]>('revision');
-    const revision = Math.max(...revisions.map((row) => row.revision)) + 1;
-    const { name } = await this.database('image').where({ id: imageid }).first<{ name: string }>();
-    const { userid } = (await this.request(requestId))!;
-    await this.update('image', { id: imageid }, { test: 1 });
-    const revisionId = await this.insert('imagerevision', {
-      ...{ imageid, revision, userid, datecreated: await this.time(0), deleted: 1, production: 0, comments: '' },
-      ...{ imagename: name.replace(/-v\d+$/, `-v${revision}`), ...more },
-    });
-    return { imageId: imageid, revisionId };
-  }
-
-  private async capture(requestId: number, target: Target, as: 'image' | 'checkpoint'): Promise<void> {
-    const image = { imageid: target.imageId, imagerevisionid: target.revisionId };
-    await this.update('reservation', { requestid: requestId }, image);
-    if (as === 'image') await this.update('request', { id: requestId }, { stateid: id('image'), forimaging: 1 });
-    else await this.overwrite(requestId, 'checkpoint');
-  }
-
-  private async removeRows(requestId: number): Promise<void> {
-    await this.write('request', this.database('request').where({ id: requestId }).delete());
-    await this.write('reservation', this.database('reservation').where({ requestid: requestId }).delete());
-  }
-
-  private async variable(name: string, serialization: string, value: string): Promise<void> {
-    await this.insert('variable', { name, serialization, value, setby: 'webcode', timestamp: await this.time(0) });
-  }
-
-  private async insert(table: string, row: object): Promise<number> {
-    const ids = await this.database(table).insert(row);
-    await this.between(table);
-    return ids[0]!;
-  }
-
-  private update(table: string, where: object, changes: object): Promise<void> {
-    return this.write(table, this.database(table).where(where).update(changes));
-  }
-
-  private async write(table: string, statement: PromiseLike<unknown>): Promise<void> {
-    await statement;
-    await this.between(table);
-  }
-}
-
-export interface Target {
-  readonly imageId: number;
-  readonly revisionId: number;
-}
-
-/** The rules of the real one, as they were seen. */
-function shown({ stateid, laststateid }: RequestRow, computers: readonly number[], future: boolean): WebStatus {
-  const [state, last] = [nameOf(stateid), nameOf(laststateid)];
-  const names = computers.map((one) => nameOf(one));
-  const [first] = names;
-  const firstIsUp = first === 'reserved' || first === 'inuse';
-  const allUp = names.every((name) => name === 'reserved' || name === 'inuse');
-  const isReady =
-    (state === 'pending' && last === 'reserved' && first === 'reserved') ||
-    (state === 'inuse' && first === 'inuse') ||
-    (state === 'pending' && last === 'inuse' && firstIsUp) ||
-    (state === 'servermodified' && firstIsUp);
-  if (allUp && isReady) return 'ready';
-  if (state === 'failed' || state === 'maintenance') return state;
-  const isCapture = (name: string) => name === 'image' || name === 'checkpoint';
-  if (isCapture(state) || (state === 'pending' && isCapture(last))) return 'image';
-  if (future) return 'future';
-  if (state === 'timeout' || state === 'complete' || (state === 'pending' && last === 'timeout')) return 'timedout';
-  return 'loading';
-}
-
-/** What the front end writes as the last state of what is ended. */
-export function lastStateOfEnd(state: StateName, last: StateName): StateName {
-  if (state === 'new' || state === 'reserved') return 'reserved';
-  if (state === 'pending') return last === 'new' ? 'reserved' : last;
-  return state;
-}
-
-function nameOf(stateid: number): StateName {
-  return Object.entries(STATE_IDS).find(([, known]) => known === stateid)![0] as StateName;
-}
-
-function quarterBefore(time: string): string {
-  const minutes = Math.floor(Number(time.slice(14, 16)) / 15) * 15;
-  return `${time.slice(0, 14)}${String(minutes).padStart(2, '0')}:00`;
 }

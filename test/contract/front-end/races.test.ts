@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { STATE_IDS, type StateName } from '../../../lib/model/states';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
 import { eventually, FakeSite } from '../../support/fake-cluster-site';
-import { lastStateOfEnd, WebClient } from '../../support/web-client';
+import { WebClient } from '../../support/web-client';
+import { lastStateOfEnd } from '../../support/web-status';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
