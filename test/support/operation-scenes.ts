@@ -18,6 +18,7 @@ export const OPERATION_SCENES: readonly OperationScene[] = [
   { kind: 'checkpoint', from: 'Suspended', to: 'Suspended', arguments: { name: 'kept' } },
   { kind: 'hard_reboot', from: 'Crashed', to: 'Running' },
   { kind: 'start', from: 'Halted', to: 'Running' },
+  { kind: 'hard_shutdown', from: 'Crashed', to: 'Halted', arguments: { coreDump: true } },
   { kind: 'start', from: 'Halted', to: 'Paused', arguments: { paused: true } },
   { kind: 'pause', from: 'Running', to: 'Paused' },
   { kind: 'unpause', from: 'Paused', to: 'Running' },
