@@ -16,6 +16,9 @@ const wherever = reason === null ? describe : describe.skip;
 /** The clock of a process; durations are not touched, as when an admin or ntpd sets the clock. */
 const clock = (more: Record<string, string>) => ({ LD_PRELOAD: LIBRARY, DONT_FAKE_MONOTONIC: '1', ...more });
 
+/** An offset of a clock, as libfaketime reads it. */
+const signed = (seconds: number) => `${seconds < 0 ? '' : '+'}${seconds}\n`;
+
 wherever('the clock', () => {
   let fault: FaultSite | undefined;
   let server: MariadbServer | undefined;
@@ -79,14 +82,14 @@ wherever('the clock', () => {
     async ({ change, before, at, end }) => {
       await round(`daylight saving ${change} in a load and in a wait (SQLite)`, 'P2', async () => {
         for (const wanted of ['pending/new', 'pending/reserved'] as const) {
-          fault = await FaultSite.open();
+          fault = await FaultSite.open({ settings: { guestBootTimeoutMs: 30_000 } });
           const { site } = fault;
           const requestId = await site.reserve({ computer: 'vm1' });
           const times = 'update request set start = ?, daterequested = ?, `end` = ? where id = ?';
           await site.database.change(times, [before, before, end, requestId]);
           const file = path.join(site.folder, 'clock');
           const setSecondsBefore = (seconds: number) =>
-            writeFileSync(file, `${Math.round((Date.parse(at) - Date.now()) / 1000) - seconds}\n`);
+            writeFileSync(file, signed(Math.round((Date.parse(at) - Date.now()) / 1000) - seconds));
           setSecondsBefore(60);
           const berlin = { TZ: 'Europe/Berlin', FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1' };
           fault.startDaemon('', {}, clock(berlin));
