@@ -13,7 +13,7 @@ const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const LIMIT_MS = 120_000;
 
 type Row = readonly [kind: PowerKind, from: Condition, meanwhile: Condition, more?: object];
-const ROWS: readonly Row[] = [
+const ALL: readonly Row[] = [
   ['start', 'Halted', 'Suspended'],
   ['start', 'Halted', 'Suspended', { paused: true }],
   ['pause', 'Running', 'Crashed'],
@@ -25,6 +25,9 @@ const ROWS: readonly Row[] = [
   ['clean_reboot', 'Running', 'Asleep'],
   ['wake', 'Asleep', 'Paused'],
 ];
+/** All of them with `npm run test:life`. */
+const ROWS =
+  process.env.PROVISIOND_LIFE === 'long' ? ALL : ALL.filter(([kind]) => kind === 'start' || kind === 'unpause');
 
 wherever('a VM that somebody changes between the checks of an operation and its deed', () => {
   let world: VmWorld;
