@@ -12,8 +12,15 @@ import type { VmProfile } from '../model/reservation';
 import { imageLock, masterImagePath } from '../model/names';
 import type { ImageVerbs } from '../plugins/api';
 import { SIGNALS, timed } from '../signals';
-import { type BasePlace, type TrustOptions, admitBase, recordBase } from './base-record';
-import { type ImageFile, type ImageSight, datastoreCandidates, repositoryCandidates } from './image-sight';
+import type { BasePlace, TrustOptions } from './base-record';
+import {
+  type ImageFile,
+  type ImageSight,
+  datastoreCandidates,
+  parseImageFiles,
+  repositoryCandidates,
+} from './image-sight';
+import { admitCopied, recordCopy } from './record-behind';
 import { type Work, explain, followProgress, mostBytesOf } from './copy-work';
 import { COPY_FROM_REPOSITORY, MAKE_DISK } from './qemu-img';
 import { checkImageHeader } from './image-header';
@@ -75,29 +82,30 @@ export class ImageStore implements ImageVerbs {
     if (present) return this.admit(present);
     const { host, profile, imageName, onProgress } = this.parts;
     const final = masterImagePath(profile, imageName, format);
-    const work = async (tell: (percent: number) => void) => {
-      this.parts.changed();
+    const work = async (tell: (percent: number) => void, waited: boolean) => {
+      if (waited) this.parts.changed();
       const sight = await this.parts.look();
       const copiedByOther = this.findBase(sight);
       if (copiedByOther) return this.admit(copiedByOther);
       const copy = await this.copyFromRepository(sight, { path: final, format }, tell);
       this.parts.changed();
+      if (copy.file) return this.admit(baseOf(copy.file), { ...copy, file: copy.file });
       const copied = this.findBase(await this.parts.look());
       if (!copied) {
         throw new ProvisiondError('IMAGE_COPY_FAILED', `${final} is not on host ${host.name} after it was copied`);
       }
-      return this.admit(copied, copy);
+      return this.admit(copied);
     };
     return oneAfterAnother(`${host.name} ${final}`, work, onProgress);
   }
 
   /** @param copy of a base that this very process has copied */
-  private async admit(base: BaseImage, copy?: Copy): Promise<BaseImage> {
+  private async admit(base: BaseImage, copy?: Copy & { file: ImageFile }): Promise<BaseImage> {
     const { host, imageName, timeoutMs, signal, trust } = this.parts;
     if (!trust) return base;
     const place: BasePlace = { host, hostId: trust.hostId, records: trust.records, timeoutMs, signal };
-    if (copy?.sha256) await recordBase(place, base.path, { imageName, source: copy.source, sha256: copy.sha256 });
-    else await admitBase(place, base.file, imageName, trust);
+    if (copy) await recordCopy(place, { imageName, ...copy }, trust.log);
+    else await admitCopied(place, base.file, imageName, trust);
     return base;
   }
 
@@ -130,8 +138,7 @@ export class ImageStore implements ImageVerbs {
     }
     const file = found[0];
     if (!file) return null;
-    const header = checkImageHeader(file.path, file.header, file.sizeBytes);
-    return { path: file.path, format: header.format, virtualSizeBytes: header.virtualSizeBytes, file };
+    return baseOf(file);
   }
 
   private async copyFromRepository(sight: ImageSight, final: Image, tell: (percent: number) => void): Promise<Copy> {
@@ -169,7 +176,8 @@ export class ImageStore implements ImageVerbs {
       (took) => SIGNALS.imageCopy.tell({ host: this.parts.host.name, bytes, ...took }),
     );
     const sha256 = /^@@sum ([0-9a-f]{64})$/m.exec(stdout)?.[1] ?? null;
-    return { sha256, source: `copied from ${source}` };
+    const [file] = parseImageFiles([/^@@made (.*)$/m.exec(stdout)?.[1] ?? '']);
+    return { sha256, file: file ?? null, source: `copied from ${source}` };
   }
 
   private findSources(sight: ImageSight): ImageFile[] {
@@ -229,7 +237,15 @@ export class ImageStore implements ImageVerbs {
 
 /** What a copy that was made tells of itself. */
 interface Copy {
-  /** Null: somebody else has copied it meanwhile. */
+  /** As it is on the host; null: somebody else has copied it meanwhile. */
+  readonly file: ImageFile | null;
+  /** Null: not known yet. */
   readonly sha256: string | null;
   readonly source: string;
+}
+
+/** @throws IMAGE_UNTRUSTED */
+function baseOf(file: ImageFile): BaseImage {
+  const { format, virtualSizeBytes } = checkImageHeader(file.path, file.header, file.sizeBytes);
+  return { path: file.path, format, virtualSizeBytes, file };
 }

@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { recordBase } from '../../../lib/images/base-record';
+import { copiesRecorded } from '../../../lib/images/record-behind';
 import { HostedComputer } from '../../../lib/libvirt/hosted-computer';
 import type { Log } from '../../../lib/log';
 import { makeHostedReservation } from '../../fixtures/hosted-reservation';
@@ -68,7 +69,11 @@ function imagesOf(
   }).images;
 }
 
-const use = (options?: Parameters<typeof imagesOf>[0]) => imagesOf(options).ensureBase('qcow2');
+const use = async (options?: Parameters<typeof imagesOf>[0]) => {
+  const base = await imagesOf(options).ensureBase('qcow2');
+  await copiesRecorded();
+  return base;
+};
 
 describe('a base image that was copied', () => {
   it.each([
