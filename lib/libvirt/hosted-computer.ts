@@ -12,7 +12,15 @@ import { ImageStore } from '../images/image-store';
 import type { Log } from '../log';
 import type { BaseRecords } from '../model/base-file';
 import type { DomainIdentity } from '../model/identity';
-import { domainName, domainUuid, domainXmlPath, fileBaseName, generatedMac, overlayPath } from '../model/names';
+import {
+  domainName,
+  domainUuid,
+  domainXmlPath,
+  fileBaseName,
+  generatedMac,
+  overlayPath,
+  seedPath,
+} from '../model/names';
 import type { HostFacts, Reservation, VmProfile } from '../model/reservation';
 import { HostView } from './host-view';
 import { lookAtHost } from './look';
@@ -22,6 +30,8 @@ export type ProvisionerSettings = Pick<Config, 'xmlDirectory' | 'imageTimeoutMs'
   readonly imageCheckAtUse?: Config['imageCheckAtUse'];
   /** Least memory of a guest. Default: VCL's 512. */
   readonly memoryFloorMiB?: number;
+  /** Private keys for guests; cloud images get the public ones. */
+  readonly sshKeyFiles?: Config['sshKeyFiles'];
 };
 
 export interface ProvisionerParts {
@@ -46,6 +56,8 @@ export interface ComputerNames {
   readonly domain: string;
   readonly uuid: string;
   readonly overlay: string;
+  /** Of a cloud image's guest: what it is told. */
+  readonly seed: string;
   readonly xml: string;
   /** What the guest's serial console said. */
   readonly consoleLog: string;
@@ -90,6 +102,7 @@ export class HostedComputer {
       domain: domainName(computer, image),
       uuid: domainUuid(reservation.managementNode.id, computer.id, loadId),
       overlay,
+      seed: seedPath(host.profile, computer, image),
       xml: domainXmlPath(settings.xmlDirectory, computer, image),
       consoleLog: path.posix.join(host.profile.vmPath, `${fileBaseName(computer, image)}.console.log`),
     };
