@@ -1,9 +1,11 @@
 /** A reservation in words, and what its rest means for whoever waited. */
 import { describeRest } from './rest';
 import type { ReservationDetails } from '../store/front-end';
+import { printable } from '../log-line';
 import { EXIT, type ExitCode } from './exit-codes';
 import type { Printer } from './printer';
 import { statusCell } from './status';
+import { powerCell } from './vm-report';
 import type { Watched } from './watch';
 
 /** What it is and how to get at it; without its timeline. */
@@ -16,6 +18,7 @@ export function describeReservation(details: ReservationDetails, print: Printer)
     ['user', details.user],
     ['image', details.image],
     ['computer', details.host === null ? details.computer : `${details.computer} on ${details.host}`],
+    ['power', power(details, print)],
     ['from', details.start],
     ['until', details.end],
     ['log in', logIn(details)],
@@ -24,6 +27,18 @@ export function describeReservation(details: ReservationDetails, print: Printer)
     .filter(([, value]) => value !== null && value !== '')
     .map(([name, value]) => `${print.paint('bold', name.padEnd(9))} ${value}`)
     .join('\n');
+}
+
+/** Whoever wonders why a machine does not answer may find it here; the reason is of interest where it does not just run. */
+function power({ power, computer }: ReservationDetails, print: Printer): string | null {
+  const words = power.map((machine) => {
+    const { text, style } = powerCell(machine);
+    const painted = style === undefined ? text : print.paint(style, text);
+    const name = power.length === 1 && machine.computer === computer ? '' : `${machine.computer} `;
+    const why = text === 'Running' ? '' : ` (${printable(machine.reason)}): provisiond vm show ${machine.computer}`;
+    return `${name}${painted}${why}`;
+  });
+  return words.length === 0 ? null : words.join('; ');
 }
 
 function logIn({ address, port, user, password, acknowledged }: ReservationDetails): string | null {

@@ -1,5 +1,6 @@
 /** VMs and operations as people read them. */
 import { printable } from '../log-line';
+import type { MachinePower } from '../store/front-end';
 import type { OperationDetails, VmDetails, VmHistoryEntry, VmSummary } from '../store/vm-front-end';
 import type { Printer } from './printer';
 import type { Cell, Style } from './terminal';
@@ -14,7 +15,7 @@ const STYLES: Readonly<Record<string, Style>> = {
   Unknown: 'red',
 };
 
-function powerCell({ powerState, guestSleeping, fault }: VmSummary): Cell {
+export function powerCell({ powerState, guestSleeping, fault }: Omit<MachinePower, 'computer' | 'reason'>): Cell {
   const text = [powerState, guestSleeping && 'asleep', fault].filter(Boolean).join(', ');
   const style = fault === null ? STYLES[powerState] : 'red';
   return style === undefined ? { text } : { text, style };

@@ -14,6 +14,7 @@ import { watchOperation } from './vm-watch';
 
 interface AskOptions {
   readonly paused?: true;
+  readonly coreDump?: true;
   readonly timeout?: number;
   readonly snapshot?: string;
   readonly description?: string;
@@ -41,6 +42,7 @@ function addKindVerb(vm: Command, execute: Execute, kind: OperationKind): void {
     .option('--by <name>', 'who asks for it; default: you');
   if (has('paused')) verb.option('--paused', 'leave its processors stopped');
   if (has('timeoutSeconds')) verb.option('--timeout <seconds>', 'how long the guest gets', wholeNumber(1, 86_400));
+  if (has('coreDump')) verb.option('--core-dump', 'keep the memory of a guest that crashed, beside its disks');
   if (has('snapshot')) verb.requiredOption('--snapshot <name>', 'which snapshot');
   if (has('name')) verb.option('--snapshot <name>', 'what to call it').option('--description <text>', 'what for');
   verb.action((computer: string, options: AskOptions, command: Command) =>
@@ -50,13 +52,14 @@ function addKindVerb(vm: Command, execute: Execute, kind: OperationKind): void {
 
 async function ask(app: App, wish: { kind: OperationKind; computer: string; options: AskOptions }): Promise<ExitCode> {
   const { kind, computer, options } = wish;
-  const { paused, timeout, snapshot, description, key } = options;
+  const { paused, coreDump, timeout, snapshot, description, key } = options;
   const isTaken = Object.hasOwn(kind.example as object, 'name');
   const operation: NewOperation = {
     kind: kind.name,
     computer,
     arguments: {
       ...(paused && { paused }),
+      ...(coreDump && { coreDump }),
       ...(timeout !== undefined && { timeoutSeconds: timeout }),
       ...(snapshot !== undefined && { [isTaken ? 'name' : 'snapshot']: snapshot }),
       ...(description !== undefined && { description }),

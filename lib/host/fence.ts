@@ -30,6 +30,11 @@ export class Fence {
     private readonly token: number,
   ) {}
 
+  /** What others did while this work waited for people was no newer work: from now on this is. */
+  renew(): void {
+    this.turn = ++turns;
+  }
+
   /** Names this work, to be part of the names of unfinished files. */
   get mark(): string {
     return `${this.managementNodeId}-${this.token}-${this.turn}`;
@@ -40,7 +45,7 @@ export class Fence {
    * @param error of the call; only an unknown end makes a difference
    */
   afterError(error: unknown): void {
-    if (findError(error, 'OUTCOME_UNKNOWN') || findError(error, 'COMMAND_TIMEOUT')) this.turn = ++turns;
+    if (findError(error, 'OUTCOME_UNKNOWN') || findError(error, 'COMMAND_TIMEOUT')) this.renew();
   }
 
   /** The script behind the fence: to be run with {@link args} before its own arguments. It calls `fence` itself. */

@@ -43,6 +43,11 @@ export interface ProvisionerParts {
   readonly host: Host;
   readonly settings: ProvisionerSettings;
   readonly log: Log;
+  /**
+   * How often the work has waited for people until now. Meanwhile operations may have been at the computer, which are no
+   * newer work (lib/operations/README.md). Left out: it is worked on all the time, and nobody else is let near.
+   */
+  readonly waits?: () => number;
   /** Stops whatever is under way, except clearing up. */
   readonly signal?: AbortSignal;
   /** Where base files are recorded; left out: they are believed. */
@@ -78,6 +83,7 @@ export class HostedComputer {
   private readonly fence: Fence;
   private readonly signal: AbortSignal | undefined;
   private readonly parts: ProvisionerParts;
+  private waits = 0;
 
   /** @throws COMPUTER_NOT_ASSIGNED, REQUEST_INVALID for names that could not be used as they are */
   constructor(parts: ProvisionerParts) {
@@ -194,6 +200,7 @@ export class HostedComputer {
     doing: string,
     options: RunOptions = {},
   ): Promise<RunResult> {
+    this.takeTurn();
     try {
       const argv = script(this.fence.guard(text), ...this.fence.args, ...args);
       const result = await this.host.run(argv, { expect: 'any', ...options });
@@ -203,6 +210,14 @@ export class HostedComputer {
       this.fence.afterError(error);
       throw error;
     }
+  }
+
+  /** After a wait this is the newest work again; unless it was told to stop, because newer work has come. */
+  private takeTurn(): void {
+    const waits = this.parts.waits?.() ?? 0;
+    if (waits === this.waits || this.signal?.aborted) return;
+    this.waits = waits;
+    this.fence.renew();
   }
 }
 

@@ -69,6 +69,30 @@ esac
 exit 0
 `;
 
+/**
+ * `$1` UUID `$2` file. The memory of a crashed guest; the one that is there already is replaced when the new one is whole.
+ * A disk is not filled for that: a tenth of it stays free.
+ */
+const DUMP = `
+set -u
+fence
+uuid=$1 file=$2
+now=$(virsh -q domstate "$uuid") || exit 1
+[ "$now" = crashed ] || { echo "error: the domain is $now" >&2; exit ${BAD_STATE}; }
+need=$(virsh -q dominfo "$uuid" | sed -n 's/^Max memory: *\\([0-9]*\\) KiB.*/\\1/p')
+free=$(df -Pk "\${file%/*}" | awk 'NR == 2 { print $4 - int($2 / 10) }')
+[ "\${free%%.*}" -gt "\${need:-0}" ] || { echo "error: no room for $need KiB in \${file%/*}" >&2; exit 1; }
+umask 077
+rm -f "$file.part"
+if said=$(virsh -q dump --memory-only "$uuid" "$file.part" 2>&1); then
+  chmod 600 "$file.part" && chown 0:0 "$file.part" && mv -f "$file.part" "$file" && echo "$(($(stat -c %s "$file") / 1048576))"
+else
+  rm -f "$file.part"
+  printf '%s\\n' "$said" >&2
+  exit 1
+fi
+`;
+
 /** `$1` UUID */
 const ABORT_JOB = `
 set -u
@@ -137,6 +161,16 @@ export class Vm {
     const what = `switching off domain ${name} on host ${this.host.name}`;
     const result = await this.script(what, SWITCH_OFF, [uuid]);
     if (result.exitCode !== 0) throw virshError('LIBVIRT_FAILED', what, result);
+  }
+
+  /** Keeps the memory of a crashed guest beside its disks: one file a computer. @throws LIBVIRT_FAILED */
+  async dumpMemory({ uuid, name }: VmSight): Promise<{ readonly file: string; readonly MiB: number }> {
+    const { computer, hostFacts } = this.parts;
+    const file = path.posix.join(hostFacts.profile.vmPath, `${computer.shortName}.core`);
+    const what = `keeping the memory of domain ${name} on host ${this.host.name}`;
+    const result = await this.script(what, DUMP, [uuid, file], true);
+    if (result.exitCode !== 0) throw virshError('LIBVIRT_FAILED', what, result);
+    return { file, MiB: Number(result.stdout.trim()) };
   }
 
   /** What a snapshot says of itself. @throws SNAPSHOT_NOT_FOUND, LIBVIRT_FAILED */

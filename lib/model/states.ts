@@ -103,6 +103,19 @@ export const SHARED_STATES = [
   'reboothard',
 ] as const satisfies readonly WorkableState[];
 
+/** In which a request in hand waits for people: operations on its machine are let in. In the others it is at work itself. */
+export const WAITING_STATES = [
+  'reserved',
+  'inuse',
+  'imageinuse',
+  'servermodified',
+  'makeproduction',
+] as const satisfies readonly WorkableState[];
+
+export function isWaiting(state: WorkableState): boolean {
+  return (WAITING_STATES as readonly WorkableState[]).includes(state);
+}
+
 export function isShared(state: WorkableState): boolean {
   return (SHARED_STATES as readonly WorkableState[]).includes(state);
 }

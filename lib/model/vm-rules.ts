@@ -138,9 +138,22 @@ export function allowedOperations(facts: VmFacts): PowerKind[] {
 /** A crash so soon after the start turns a restart into a shutdown: no crash loop. */
 export const CRASH_LOOP_SECONDS = 120;
 
-export const CRASH_POLICIES = ['preserve', 'restart', 'destroy'] as const;
-/** What becomes of a VM whose guest crashed: left as it is, started anew, or switched off. */
+/** libvirt's words, which hold for what it cannot do by itself on every hypervisor as well. */
+export const CRASH_POLICIES = [
+  ...(['preserve', 'restart', 'destroy'] as const),
+  ...(['coredump-restart', 'coredump-destroy', 'rename-restart'] as const),
+] as const;
+/**
+ * What becomes of a VM whose guest crashed: left as it is, started anew, or switched off; the latter two also with its
+ * memory kept in a file. `rename-restart` is Xen's, and counts as `restart`.
+ */
 export type CrashPolicy = (typeof CRASH_POLICIES)[number];
+
+export interface CrashAnswer {
+  readonly kind: PowerKind;
+  /** Keep the memory of the crashed guest first. */
+  readonly coreDump: boolean;
+}
 
 /**
  * What follows a crash.
@@ -148,9 +161,10 @@ export type CrashPolicy = (typeof CRASH_POLICIES)[number];
  * @param secondsUp since its last start; null: not known, so not soon
  * @returns null: nothing
  */
-export function afterCrash(policy: CrashPolicy, state: PowerState, secondsUp: number | null): PowerKind | null {
+export function afterCrash(policy: CrashPolicy, state: PowerState, secondsUp: number | null): CrashAnswer | null {
   const soon = secondsUp !== null && secondsUp < CRASH_LOOP_SECONDS;
   if (policy === 'preserve' || (state !== 'Crashed' && state !== 'Halted')) return null;
-  if (policy === 'destroy' || soon) return state === 'Crashed' ? 'hard_shutdown' : null;
-  return state === 'Crashed' ? 'hard_reboot' : 'start';
+  const coreDump = policy.startsWith('coredump') && state === 'Crashed';
+  if (policy.endsWith('destroy') || soon) return state === 'Crashed' ? { kind: 'hard_shutdown', coreDump } : null;
+  return { kind: state === 'Crashed' ? 'hard_reboot' : 'start', coreDump };
 }

@@ -14,6 +14,7 @@ export interface Frame {
 
 const PLACES = [
   ['/', 'Reservations'],
+  ['/operations', 'Operations'],
   ['/hosts', 'Hosts'],
   ['/images', 'Images'],
   ['/plugins', 'Plugins'],
@@ -106,7 +107,9 @@ const CLASSES: Readonly<Record<string, string>> = {
   done: 'good',
   accepted: 'good',
   reachable: 'good',
+  Running: 'good',
   running: 'busy',
+  working: 'busy',
   loading: 'busy',
   reloading: 'busy',
   ending: 'busy',
@@ -114,6 +117,10 @@ const CLASSES: Readonly<Record<string, string>> = {
   timedout: 'bad',
   maintenance: 'bad',
   rejected: 'bad',
+  Paused: 'busy',
+  Suspended: 'busy',
+  Crashed: 'bad',
+  Unknown: 'bad',
   'left alone': 'bad',
 };
 

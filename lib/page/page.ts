@@ -11,6 +11,7 @@ import { describeError, findError } from '../errors';
 import { type Listener, isForUs, listen } from '../listener';
 import { SCRIPT, STYLE } from './assets';
 import { type Html, frame } from './layout';
+import { operationsView } from './operations-view';
 import { type PageParts, Sight } from './sight';
 import { countsByStatus, hostsView, imagesView, pluginsView, requestView, reservationsView } from './views';
 
@@ -77,6 +78,8 @@ async function viewOf(sight: Sight, path: string): Promise<View> {
   switch (path) {
     case '/':
       return { title: 'Reservations', sections: reservationsView(await sight.reservations()) };
+    case '/operations':
+      return { title: 'Operations', sections: operationsView(await sight.operations()) };
     case '/hosts':
       return { title: 'Hosts', sections: hostsView(await sight.hosts()) };
     case '/images':

@@ -17,6 +17,7 @@ import type {
   ReservationDetails,
   ReservationSummary,
 } from '../store/front-end';
+import type { OperationDetails } from '../store/vm-front-end';
 import { type HostLook, lookAtLoad } from './host-load';
 
 export interface PageParts {
@@ -44,6 +45,8 @@ export type PublicDetails = Omit<ReservationDetails, 'password'>;
 
 const ROWS_FRESH_MS = 800;
 const HOSTS_FRESH_MS = 15_000;
+/** The command line has all: provisiond vm operations. */
+const SHOWN_OPERATIONS = 200;
 
 export class Sight {
   private readonly looks = new Map<string, HostLook | string>();
@@ -58,6 +61,11 @@ export class Sight {
 
   reservations(): Promise<ReservationSummary[]> {
     return this.remember('reservations', ROWS_FRESH_MS, () => this.parts.frontEnd.listReservations());
+  }
+
+  /** What is under way, and what ended last. */
+  operations(): Promise<OperationDetails[]> {
+    return this.remember('operations', ROWS_FRESH_MS, () => this.parts.frontEnd.listOperations(SHOWN_OPERATIONS));
   }
 
   /** @throws REQUEST_NOT_FOUND */

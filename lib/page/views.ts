@@ -63,6 +63,10 @@ export function requestView(details: PublicDetails, now: string): Html {
     ['User', details.user],
     ['Image', details.image],
     ['Computer', details.host === null ? details.computer : `${details.computer} on ${details.host}`],
+    ...details.power.map((machine): [string, Html] => [
+      details.power.length === 1 ? 'Power' : `Power of ${machine.computer}`,
+      html`${word(machine.powerState)}${powerNote(machine)}`,
+    ]),
     ['From', details.start],
     ['Until', details.end],
   ];
@@ -95,6 +99,11 @@ export function requestView(details: PublicDetails, now: string): Html {
             )
       }
     </section>`;
+}
+
+function powerNote({ guestSleeping, fault, reason }: PublicDetails['power'][number]): string {
+  const more = [guestSleeping && 'asleep', fault].filter(Boolean).map((text) => `, ${text}`);
+  return printable(`${more.join('')} (${reason})`);
 }
 
 function barRow(bar: Bar, whole: number): Cell[] {

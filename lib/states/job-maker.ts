@@ -9,6 +9,7 @@ import type { Slots } from '../host/slots';
 import { LibvirtProvisioner } from '../libvirt/libvirt-provisioner';
 import { Messenger } from '../messages/messenger';
 import type { Reservation } from '../model/reservation';
+import { isWaiting } from '../model/states';
 import { PluginsInFlight } from '../plugins/in-flight';
 import type { PluginRegistry } from '../plugins/registry';
 import type { Store } from '../store/store';
@@ -53,6 +54,7 @@ export function jobMaker(adapters: JobMakerParts): JobMaker {
             settings: config,
             log,
             signal,
+            ...(isWaiting(claim.state) && { waits: () => watch.waits }),
             bases: store,
             onCopyProgress: tellInTens((text) => narrator.note('info', text)),
           },

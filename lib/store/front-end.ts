@@ -7,6 +7,7 @@ import type { ImageUse } from '../model/base-file';
 import type { BootParameters } from '../model/boot';
 import type { HostFacts } from '../model/reservation';
 import type { StateName } from '../model/states';
+import type { PowerState } from '../model/vm-states';
 import type { VmFrontEnd } from './vm-front-end';
 
 export interface NewReservation {
@@ -48,7 +49,19 @@ export interface TimelineEntry {
   readonly hint: string | null;
 }
 
+/** What is known of the power of a reservation's machine (lib/operations/README.md). */
+export interface MachinePower {
+  readonly computer: string;
+  readonly powerState: PowerState;
+  /** virsh's words, or why nothing is known. */
+  readonly reason: string;
+  readonly guestSleeping: boolean;
+  readonly fault: string | null;
+}
+
 export interface ReservationDetails extends ReservationSummary {
+  /** Of each machine that something is known of. */
+  readonly power: readonly MachinePower[];
   readonly address: string | null;
   readonly password: string | null;
   readonly port: number | null;

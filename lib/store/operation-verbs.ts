@@ -1,5 +1,5 @@
 /** The rows of `provisiond_operation`: polled, taken up, told, ended, pruned. */
-import { STATE_IDS } from '../model/states';
+import { isWaiting, STATE_IDS, WORKABLE_REQUEST_STATES } from '../model/states';
 import { ProvisiondError } from '../errors';
 import { groupsOf } from './allocation';
 import type { Database, Value } from './database';
@@ -187,8 +187,5 @@ async function tellVmEvents(db: Database, events: readonly VmEvent[]): Promise<v
 }
 
 /** States in which a request in hand works on the machine itself; in the others it waits for people. */
-export const WORKING_STATES = stateIds(
-  ...(['new', 'reload', 'reinstall', 'timeout', 'deleted', 'image', 'checkpoint', 'imageprep'] as const),
-  ...(['rebootsoft', 'reboothard', 'tomaintenance', 'tovmhostinuse'] as const),
-);
+export const WORKING_STATES = stateIds(...WORKABLE_REQUEST_STATES.filter((state) => !isWaiting(state)));
 export const PENDING = STATE_IDS.pending;

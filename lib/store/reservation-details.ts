@@ -1,11 +1,12 @@
 /** What is known of reservations: the list, and one of them with its story. */
 import { ProvisiondError, type Blame } from '../errors';
 import { STATE_IDS, stateName, type StateName } from '../model/states';
+import { POWER_STATES } from '../model/vm-states';
 import { chooseConnectMethods, connectMethodsColumn, type ConnectMethodRow } from './connect-methods';
 import type { Database } from './database';
 import { rowsOfJson } from './dialect';
 import { displayStatus } from './display-status';
-import type { FrontEnd, ReservationDetails, ReservationSummary, TimelineEntry } from './front-end';
+import type { FrontEnd, MachinePower, ReservationDetails, ReservationSummary, TimelineEntry } from './front-end';
 import { knownState } from './inbox-verbs';
 
 export function listingVerbs(db: Database): Pick<FrontEnd, 'listReservations' | 'show'> {
@@ -40,6 +41,10 @@ interface SummaryRow {
   osType: string;
   osId: number;
   revisionId: number;
+  powerstate: string | null;
+  reason: string;
+  guestsleeping: number;
+  fault: string | null;
 }
 
 const summarySql = ({ dialect }: Database): string => `
@@ -49,7 +54,7 @@ const summarySql = ({ dialect }: Database): string => `
     coalesce((select n.publicIPaddress from nathostcomputermap nm join nathost n on n.id = nm.nathostid
       where nm.computerid = c.id limit 1), c.IPaddress) as address,
     (select min(np.publicport) from natport np where np.reservationid = r.id) as natPort,
-    o.type as osType, o.id as osId, r.imagerevisionid as revisionId
+    o.type as osType, o.id as osId, r.imagerevisionid as revisionId, vm.powerstate, vm.reason, vm.guestsleeping, vm.fault
   from request q
   join reservation r on r.requestid = q.id
   join user u on u.id = q.userid
@@ -57,7 +62,8 @@ const summarySql = ({ dialect }: Database): string => `
   join OS o on o.id = i.OSid
   join computer c on c.id = r.computerid
   left join vmhost v on v.id = c.vmhostid
-  left join computer h on h.id = v.computerid`;
+  left join computer h on h.id = v.computerid
+  left join provisiond_vm vm on vm.computerid = c.id`;
 
 function toSummary(rows: readonly SummaryRow[]): ReservationSummary {
   const parent = rows[0]!;
@@ -77,6 +83,11 @@ function toSummary(rows: readonly SummaryRow[]): ReservationSummary {
     start: parent.start,
     end: parent.end,
   };
+}
+
+function toPower({ hostname, powerstate, reason, guestsleeping, fault }: SummaryRow): MachinePower {
+  const powerState = POWER_STATES.find((known) => known === powerstate) ?? 'Unknown';
+  return { computer: hostname, powerState, reason, guestSleeping: guestsleeping === 1, fault };
 }
 
 /** @throws REQUEST_NOT_FOUND */
@@ -100,6 +111,7 @@ export async function showReservation(
     password: parent.pw || null,
     port: parent.natPort ?? methods[0]?.ports[0]?.port ?? null,
     acknowledged: Boolean(parent.remoteIP),
+    power: rows.filter(({ powerstate }) => powerstate !== null).map(toPower),
     timeline,
   };
 }
@@ -216,5 +228,6 @@ async function recall(db: Database, requestId: number): Promise<Omit<Reservation
     password: null,
     port: null,
     acknowledged: false,
+    power: [],
   };
 }

@@ -26,6 +26,7 @@ export class Interrupted {
 
 export class RequestWatch {
   private waiters = new Set<() => void>();
+  private waited = 0;
 
   /** What was read with the reservation holds only until the first poll has brought the row itself. */
   private isFresh = false;
@@ -52,6 +53,11 @@ export class RequestWatch {
 
   get row(): RequestRow {
     return this.current;
+  }
+
+  /** How often somebody has waited here. */
+  get waits(): number {
+    return this.waited;
   }
 
   get signal(): AbortSignal {
@@ -83,6 +89,7 @@ export class RequestWatch {
     this.signal.throwIfAborted();
     const known = answer(this.current);
     if (known !== undefined) return known;
+    this.waited += 1;
     return new Promise<T | null>((resolve, reject) => {
       const settle = (action: () => void) => {
         clearTimeout(timer);

@@ -244,12 +244,16 @@ class HostWatch {
     const isCrashed = words.state === 'crashed' && was !== 'Crashed';
     const isGone = words.state === 'shut off' && words.reason === 'crashed' && (was === 'Running' || was === 'Paused');
     if (!isCrashed && !isGone) return;
-    const kind = afterCrash(policy, isCrashed ? 'Crashed' : 'Halted', known?.secondsUp ?? null);
-    this.log.warn(`guest ${computer.shortName} crashed`, { policy, follows: kind });
-    if (kind === null) return;
+    const answer = afterCrash(policy, isCrashed ? 'Crashed' : 'Halted', known?.secondsUp ?? null);
+    this.log.warn(`guest ${computer.shortName} crashed`, { policy, follows: answer?.kind ?? null });
+    if (answer === null) return;
+    const { kind, coreDump } = answer;
     const hour = new Date().toISOString().slice(0, 13);
     const idempotencyKey = `after crash ${uuid} ${domainId ?? known?.secondsUp ?? 0} ${hour}`;
     const requestedBy = `provisiond (after a crash: ${policy})`;
-    await this.parts.store.askForOperation({ kind, computerId: id, requestedBy, idempotencyKey });
+    await this.parts.store.askForOperation({
+      ...{ kind, computerId: id, requestedBy, idempotencyKey },
+      ...(coreDump && { arguments: { coreDump } }),
+    });
   }
 }

@@ -1,6 +1,5 @@
 /** The lists of steps of operations, put to the step harness in a fake world; all of them with `npm run test:life`. */
 import { describe } from '@jest/globals';
-import type { Condition } from '../../lib/model/vm-states';
 import { KINDS } from '../../lib/operations';
 import type { OperationJob } from '../../lib/operations/kind';
 import { VmRecords } from '../../lib/operations/vm-records';
@@ -9,6 +8,7 @@ import type { Operation } from '../../lib/store/operation-store';
 import { prepareOperation } from '../../lib/work/operation-run';
 import { NO_FAKE_GUESTS } from '../support/fake-guest';
 import { describeStepList, type StepWorld } from '../support/step-harness';
+import { beginScene, OPERATION_SCENES, type OperationScene } from '../support/operation-scenes';
 import { VmWorld } from '../support/vm-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
@@ -21,13 +21,9 @@ class OperationWorld implements StepWorld<OperationJob> {
     private readonly row: Operation,
   ) {}
 
-  static async open(kind: string, condition: Condition, more: object): Promise<OperationWorld> {
+  static async open(scene: OperationScene): Promise<OperationWorld> {
     const world = await VmWorld.open();
-    if (kind === 'revert' || kind === 'delete_snapshot') {
-      await world.virsh('snapshot-create-as', world.domainOf('vm1'), 's1');
-    }
-    await world.bring('vm1', condition);
-    const { id } = await world.ask(kind, more);
+    const { id } = await beginScene(world, scene);
     return new OperationWorld(world, (await world.site.store.claimOperation(world.lease, id))!);
   }
 
@@ -52,39 +48,18 @@ class OperationWorld implements StepWorld<OperationJob> {
   }
 }
 
-const SCENES: readonly (readonly [kind: string, from: Condition, to: Condition, more?: object])[] = [
-  ['checkpoint', 'Suspended', 'Suspended', { name: 'kept' }],
-  ['hard_reboot', 'Crashed', 'Running'],
-  ...(process.env.PROVISIOND_LIFE === 'long'
-    ? ([
-        ['start', 'Halted', 'Running'],
-        ['start', 'Halted', 'Paused', { paused: true }],
-        ['pause', 'Running', 'Paused'],
-        ['unpause', 'Paused', 'Running'],
-        ['suspend', 'Running', 'Suspended'],
-        ['resume', 'Suspended', 'Running'],
-        ['clean_shutdown', 'Running', 'Halted'],
-        ['hard_shutdown', 'Suspended', 'Halted'],
-        ['shutdown', 'Running', 'Halted'],
-        ['clean_reboot', 'Running', 'Running'],
-        ['wake', 'Asleep', 'Running'],
-        ['power_state_reset', 'Suspended', 'Halted'],
-        ['snapshot', 'Running', 'Running', { name: 'kept' }],
-        ['revert', 'Crashed', 'Halted', { snapshot: 's1' }],
-        ['delete_snapshot', 'Paused', 'Paused', { snapshot: 's1' }],
-      ] as const)
-    : []),
-];
+const LONG = process.env.PROVISIOND_LIFE === 'long';
 
 wherever('the steps of an operation', () => {
-  for (const [kind, from, to, more = {}] of SCENES) {
+  for (const scene of LONG ? OPERATION_SCENES : OPERATION_SCENES.slice(0, 2)) {
+    const { kind, from, to } = scene;
     const steps = KINDS.get(kind)!.steps as readonly Step<OperationJob>[];
     // What was done to the power of a VM is not taken back; on the way it may be off, or paused.
     const besides = [to, 'Halted', 'Paused'].map((condition) => `vm1 is ${condition}`);
     describeStepList(
-      `'${kind}' of a VM that is ${from} ${JSON.stringify(more)}`,
+      `'${kind}' of a VM that is ${from} ${JSON.stringify(scene.arguments ?? {})}`,
       steps,
-      () => OperationWorld.open(kind, from, more),
+      () => OperationWorld.open(scene),
       { afterFailure: 'no more than before', besides },
     );
   }

@@ -1,5 +1,7 @@
 /** Operations on VMs of a fake world: rows go in, and what becomes of rows and domains is looked at. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { writeFileSync } from 'node:fs';
+import { ProvisiondError } from '../../lib/errors';
 import { encounter } from '../../lib/model/vm-rules';
 import { CONDITIONS, DEEDS, type Deed, POWER_KINDS, resultOf } from '../../lib/model/vm-states';
 import { NO_FAKE_GUESTS } from '../support/fake-guest';
@@ -214,6 +216,23 @@ wherever('a guest that does not play along', () => {
     expect(await world.do('power_state_reset')).toMatchObject({ error: { code: 'DOMAIN_EXISTS' } });
     world.host.stopLibvirtd();
     expect(await world.do('power_state_reset')).toMatchObject({ error: { code: 'HOST_IS_LIVE' } });
+    // Its host is gone for good.
+    const unreachable = new ProvisiondError('HOST_UNREACHABLE', 'host1 does not answer');
+    Object.assign(world.host, { run: () => Promise.reject(unreachable) });
+    expect(await world.do('power_state_reset')).toMatchObject({ state: 'done', result: { powerState: 'Halted' } });
+    expect(await world.site.frontEnd.showVm('vm1')).toMatchObject({ powerState: 'Halted' });
+  });
+
+  it('is started anew by a hard reboot with the definition that it has by then', async () => {
+    await world.bring('vm1', 'Running');
+    const changed = world.host.path('xml', 'changed.xml');
+    const { xml } = world.host.domain(world.domainOf('vm1'))!;
+    writeFileSync(changed, xml.replace('<vcpu>1<', '<vcpu>2<'));
+    await world.virsh('define', changed);
+    const running = async () => (await world.virsh('dumpxml', world.domainOf('vm1'))).stdout;
+    expect(await running()).toContain('<vcpu>1<');
+    expect(await world.do('hard_reboot')).toMatchObject({ state: 'done' });
+    expect(await running()).toContain('<vcpu>2<');
   });
 });
 

@@ -192,7 +192,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
     }, 90_000);
 
     it('without an ssh server is seen to answer ping', async () => {
-      await open({ imageFile: faulty('no-ssh'), settings: impatient });
+      await open({ imageFile: faulty('no-ssh'), settings: { guestBootTimeoutMs: 20_000 } }); // it has to come up
       await expectFailure({ code: 'GUEST_NO_ANSWER', says: /answers ping, ssh port closed/, computer: 'failed' });
     }, 90_000);
   });

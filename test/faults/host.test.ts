@@ -177,6 +177,36 @@ describe('a load', () => {
   );
 
   inLongForm(
+    'fails with the reason when its file system has gone read-only, and goes on when that is mended',
+    async () => {
+      await round('file system read-only before a load, and before its end', 'P3', async () => {
+        site = await Site.open();
+        const { vms } = site;
+        execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m,mode=711', 'tmpfs', vms]);
+        const remount = (how: 'ro' | 'rw') => execFileSync('mount', ['-o', `remount,${how}`, vms]);
+        try {
+          remount('ro');
+          const first = await site.reserve({ computer: 'vm1' });
+          await eventually(async () => (await site.requestState(first)) === 'failed/new', 60);
+          expect(await site.failure(first)).toMatch(/[Rr]ead-only file system/);
+          remount('rw');
+          const second = await site.reserve({ computer: 'vm1' });
+          await startedUp(second);
+          remount('ro');
+          await site.frontEnd.end(second);
+          await pause(3000);
+          remount('rw');
+          await site.waitForRequest(second, null, 90);
+          expect(await audit({ ...site.config, vms, datastore: site.datastore })).toEqual([]);
+        } finally {
+          execFileSync('umount', ['-l', vms]);
+        }
+      });
+    },
+    240_000,
+  );
+
+  inLongForm(
     'is late, not wrong, when the disk of the host is slow',
     async () => {
       await round('qemu-img takes 4 s for everything', 'P3', async () => {

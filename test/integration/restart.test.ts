@@ -68,7 +68,8 @@ describe('a daemon that is replaced in the middle of its work', () => {
     const first = site.daemon;
     await site.startDaemon();
     const second = site.daemon;
-    await pause(1500);
+    // On a busy machine it takes its time; one that has not asked for the lease yet is no standby.
+    await eventually(async () => readFileSync(site.logFile, 'utf8').includes('waiting as standby'), 30);
     site.daemon = first;
     await site.killDaemon();
     site.daemon = second;

@@ -6,65 +6,21 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { CONDITIONS, type Condition, DEEDS, type Deed, resultOf } from '../../lib/model/vm-states';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
 import { Site, eventually } from '../support/site';
-import { defineTinyGuest, type Manners } from '../support/tiny-guest';
+import { TinyGuests } from '../support/tiny-conditions';
 
 const ALL = process.env.PROVISIOND_LIFE === 'long';
-const BOOT_MS = 2500;
 const LIMIT_MS = 120_000;
 
 let site: Site;
-const domains = new Map<Condition, string>();
+let guests: TinyGuests;
 
 const computerOf = (condition: Condition) => `vm${CONDITIONS.indexOf(condition) + 1}`;
-const MANNERS: { readonly [C in Condition]?: Manners } = { Crashed: 'panicking', Asleep: 'sleeping' };
 
 beforeAll(async () => {
   site = await Site.open({ computers: CONDITIONS.map(() => ({})), settings: { guestShutdownTimeoutMs: 30_000 } });
+  guests = new TinyGuests(site);
 }, 60_000);
 afterAll(async () => site.close(), 60_000);
-
-/** Brings a new domain into the condition with virsh, past provisiond. @param withSnapshot taken where qemu can */
-async function bring(condition: Condition, withSnapshot: boolean): Promise<string> {
-  const old = domains.get(condition);
-  if (old !== undefined) {
-    await site.virsh('destroy', old).catch(() => {});
-    await site.virsh('undefine', old, '--managed-save', '--snapshots-metadata').catch(() => {});
-  }
-  const domain = await defineTinyGuest(site, computerOf(condition), MANNERS[condition] ?? 'obedient');
-  domains.set(condition, domain);
-  const takeSnapshot = () => (withSnapshot ? site.virsh('snapshot-create-as', domain, 's1') : null);
-  if (condition === 'Halted') {
-    await takeSnapshot();
-    return domain;
-  }
-  await site.virsh('start', domain);
-  if (condition === 'Paused') await site.virsh('suspend', domain);
-  if (condition !== 'Crashed' && condition !== 'Suspended') await takeSnapshot();
-  if (condition === 'Suspended') await site.virsh('managedsave', domain);
-  if (condition === 'Crashed' || condition === 'Asleep') await press(domain, condition);
-  if (condition === 'Running') await new Promise((resolve) => setTimeout(resolve, BOOT_MS));
-  if (condition === 'Crashed' || condition === 'Suspended') await takeSnapshot();
-  return domain;
-}
-
-/** Guests of such manners answer the button in their own way, once they hear it. */
-async function press(domain: string, condition: 'Crashed' | 'Asleep'): Promise<void> {
-  const wanted = condition === 'Crashed' ? 'crashed' : 'pmsuspended';
-  await eventually(async () => {
-    await site.virsh('shutdown', domain).catch(() => {});
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    return (await site.virsh('domstate', domain)).trim() === wanted;
-  }, 60);
-}
-
-async function conditionOf(domain: string): Promise<Condition> {
-  const state = (await site.virsh('domstate', domain)).trim();
-  const isSaved = /Managed save: +yes/.test(await site.virsh('dominfo', domain));
-  if (state === 'shut off') return isSaved ? 'Suspended' : 'Halted';
-  return (
-    ({ running: 'Running', paused: 'Paused', crashed: 'Crashed', pmsuspended: 'Asleep' } as const)[state] ?? 'Running'
-  );
-}
 
 async function act(condition: Condition, deed: Deed): Promise<OperationDetails> {
   const more = deed.endsWith(' paused') ? { paused: true } : /revert|delete/.test(deed) ? { snapshot: 's1' } : {};
@@ -81,9 +37,10 @@ describe('six VMs, one in each condition', () => {
       const needsSnapshot = deed === 'revert' || deed === 'delete_snapshot';
       const outcomes = await Promise.all(
         CONDITIONS.map(async (condition) => {
-          const domain = await bring(condition, needsSnapshot);
+          const computer = computerOf(condition);
+          await guests.bring(computer, condition, needsSnapshot);
           const operation = await act(condition, deed);
-          return { condition, operation, now: await conditionOf(domain) };
+          return { condition, operation, now: await guests.condition(computer) };
         }),
       );
       for (const { condition, operation, now } of outcomes) {

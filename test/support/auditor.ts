@@ -38,6 +38,7 @@ interface Rows {
   readonly reservations: readonly { requestid: number; computerid: number }[];
   readonly computers: readonly { id: number; name: string; stateid: number; image: number; revision: number }[];
   readonly jobs: readonly { requestid: number; stateid: number }[];
+  readonly operations: readonly { id: number; kind: string; step: string | null }[];
 }
 
 interface Domain {
@@ -77,7 +78,7 @@ export async function audit(what: Audited, options: AuditOptions = {}): Promise<
 
 // ---------------------------------------------------------------------------------------------------- rows
 
-function auditRows({ requests, reservations, computers, jobs }: Rows, inHand: readonly number[]): string[] {
+function auditRows({ requests, reservations, computers, jobs, operations }: Rows, inHand: readonly number[]): string[] {
   const pending = requests.filter(({ stateid }) => stateid === PENDING);
   const stuck = pending.filter(({ id }) => !inHand.includes(id));
   const idle = jobs.filter(({ requestid }) => !pending.some(({ id }) => id === requestid));
@@ -87,6 +88,7 @@ function auditRows({ requests, reservations, computers, jobs }: Rows, inHand: re
   return [
     ...stuck.map(({ id, laststateid }) => `request ${id} is stuck in pending (from state ${laststateid})`),
     ...idle.map(({ requestid }) => `claim of request ${requestid}, which is not pending`),
+    ...operations.map(({ id, kind, step }) => `operation ${id} (${kind}) is stuck at '${step}'`),
     ...lost.map(({ name, stateid }) => `computer ${name} is ${OCCUPIED[stateid]} for nobody`),
   ];
 }
@@ -106,6 +108,7 @@ async function readRows(database: string): Promise<Rows> {
         `select id, hostname as name, stateid, currentimageid as image, imagerevisionid as revision from computer`,
       ),
       jobs: await query.all('select requestid, stateid from provisiond_job'),
+      operations: await query.all("select id, kind, step from provisiond_operation where state = 'working'"),
     };
   } finally {
     await query.end();

@@ -1,5 +1,5 @@
 /**
- * The daemon on a fake site as a process of its own, to be killed: lease, poller and worker as lib/daemon.ts puts them
+ * The daemon on a fake site as a process of its own, to be killed: lease, poller, worker and inbox as lib/daemon.ts puts them
  * together, on the hosts and guests of the world that fault-site.ts made. Its one argument is a JSON file.
  */
 import { readFileSync } from 'node:fs';
@@ -10,7 +10,9 @@ import { createLogger } from '../../lib/log';
 import { PluginRegistry } from '../../lib/plugins/registry';
 import { jobMaker } from '../../lib/states/job-maker';
 import { openStore } from '../../lib/store/open-store';
+import { VmRecords } from '../../lib/operations/vm-records';
 import { LeaseKeeper } from '../../lib/work/lease-keeper';
+import { OperationInbox } from '../../lib/work/operation-inbox';
 import { Poller } from '../../lib/work/poller';
 import { Worker } from '../../lib/work/worker';
 import { NO_DELIVERIES } from './deliveries';
@@ -38,10 +40,11 @@ async function main(file: string): Promise<void> {
   for (const computer of ['vm1', 'vm2']) {
     guests.behave(computer, { failing: { match: /announced=\$3/, exitCode: 0, stdout } });
   }
+  const hosts = { get: () => host, loadSlots: () => new Slots(2) };
   const makeJob = jobMaker({
     config,
     store,
-    hosts: { get: () => host, loadSlots: () => new Slots(2) },
+    hosts,
     connector: guests,
     registry: new PluginRegistry(config, log),
     addSecret: (value) => log.addSecret(value),
@@ -53,9 +56,12 @@ async function main(file: string): Promise<void> {
     const lease = await keeper.acquire(managementNodeId, new AbortController().signal);
     const worker: Worker = new Worker(store, config, makeJob, log, () => poller.pollNow());
     const poller: Poller = new Poller(store, worker, lease, config.pollIntervalMs, log);
+    const operations = new OperationInbox({ config, store, hosts }, new VmRecords(store, log), lease, log);
     poller.start();
+    operations.start();
     while (await keeper.beat(lease)) await new Promise((resolve) => setTimeout(resolve, 1000));
     log.warn('the lease was lost');
+    await operations.stop('the lease was lost');
     await poller.stop();
     await worker.stop('the lease was lost');
   }

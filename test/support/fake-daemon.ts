@@ -1,5 +1,6 @@
 /** The working part of a daemon on a fake site: poller and worker as lib/daemon.ts puts them together. */
 import { ProvisiondError } from '../../lib/errors';
+import type { Job } from '../../lib/states/job';
 import { jobMaker, type JobMakerParts } from '../../lib/states/job-maker';
 import type { StepEvent } from '../../lib/steps/step';
 import type { Store } from '../../lib/store/store';
@@ -12,13 +13,15 @@ export interface FakeDaemonOptions {
   /** Told of every step of every job, before the job goes on. */
   readonly observe?: (requestId: number, event: StepEvent) => void;
   readonly adapters?: Partial<JobMakerParts>;
+  /** Told of every job before its steps are run. */
+  readonly onJob?: (job: Job) => void;
 }
 
 export class FakeDaemon {
   readonly worker: Worker;
   readonly poller: Poller;
 
-  constructor(site: FakeSite, { store = site.store, observe, adapters }: FakeDaemonOptions = {}) {
+  constructor(site: FakeSite, { store = site.store, observe, adapters, onJob }: FakeDaemonOptions = {}) {
     const makeJob = jobMaker(site.adapters({ store, ...adapters }));
     this.worker = new Worker(
       store,
@@ -29,7 +32,9 @@ export class FakeDaemon {
           told(event);
           observe?.(parts.claim.requestId, event);
         };
-        return makeJob({ ...parts, narrator: Object.assign(parts.narrator, { observe: both }) });
+        const job = makeJob({ ...parts, narrator: Object.assign(parts.narrator, { observe: both }) });
+        onJob?.(job);
+        return job;
       },
       site.log,
       () => this.poller.pollNow(),

@@ -1,15 +1,18 @@
 /** VMs of a fake world, with the inbox of operations as the daemon has it: domains that a load would have left. */
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { METADATA_NAMESPACE } from '../../lib/model/identity';
 import type { Condition } from '../../lib/model/vm-states';
 import { VmRecords } from '../../lib/operations/vm-records';
 import type { Lease } from '../../lib/store/store';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
 import { OperationInbox } from '../../lib/work/operation-inbox';
+import type { FakeHost } from './fake-host';
+import { VmWatcher } from '../../lib/work/vm-watcher';
 import { FakeSite, type FakeSiteOptions } from './fake-site';
 
 export class VmWorld {
   private readonly inboxes: OperationInbox[] = [];
+  private watcher: VmWatcher | undefined;
   inbox!: OperationInbox;
   lease: Lease;
 
@@ -41,6 +44,16 @@ export class VmWorld {
     return this.inbox;
   }
 
+  /** What keeps the rows true, as the daemon has it; after {@link startInbox}. */
+  startWatcher(vmWatchIntervalMs = 60_000): VmWatcher {
+    const { store, hosts } = this.site.adapters();
+    const records = new VmRecords(store, this.site.log);
+    const parts = { store, hosts, records, config: { vmWatchIntervalMs }, operations: this.inbox };
+    this.watcher = new VmWatcher(parts, this.lease, this.site.log);
+    this.watcher.start();
+    return this.watcher;
+  }
+
   domainOf(computer: string): string {
     return `${computer}_TinyLinux_${this.site.image.imageId}-v0`;
   }
@@ -70,6 +83,7 @@ export class VmWorld {
 `,
     );
     await host.run(['virsh', 'define', file]);
+    rmSync(file);
   }
 
   virsh(...argv: string[]) {
@@ -82,10 +96,7 @@ export class VmWorld {
     await this.virsh(`destroy ${name}; managedsave-remove ${name}`);
     if (condition === 'Halted') return;
     await this.virsh('start', name);
-    if (condition === 'Paused') await this.virsh('suspend', name);
-    if (condition === 'Suspended') await this.virsh('managedsave', name);
-    if (condition === 'Crashed') this.host.happen(name, 'panic');
-    if (condition === 'Asleep') this.host.happen(name, 'sleep');
+    await bringRunning(this.host, name, condition);
   }
 
   /** What the host has of it, in words of the table. */
@@ -137,7 +148,18 @@ export class VmWorld {
   }
 
   async close(): Promise<void> {
+    await this.watcher?.stop();
     await Promise.all(this.inboxes.map((inbox) => inbox.stop('the test is over')));
     await this.site.close();
   }
+}
+
+/** What runs is in that condition afterwards. */
+export async function bringRunning(host: FakeHost, domain: string, condition: Condition): Promise<void> {
+  const virsh = (verb: string) => host.run(['virsh', '-q', verb, domain]);
+  if (condition === 'Halted') await virsh('destroy');
+  if (condition === 'Paused') await virsh('suspend');
+  if (condition === 'Suspended') await virsh('managedsave');
+  if (condition === 'Crashed') host.happen(domain, 'panic');
+  if (condition === 'Asleep') host.happen(domain, 'sleep');
 }

@@ -63,6 +63,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'libvirt',
     'plugins',
     'store/front-end',
+    'store/vm-front-end',
     'metrics',
     'listener',
     'log',

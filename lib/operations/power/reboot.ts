@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ProvisiondError } from '../../errors';
-import { NO_ARGUMENTS, requireDomain, type VmJob, vmKind } from '../kind';
-import { patienceMs, TIMED, type Timed } from './shutdown';
+import { requireDomain, type VmJob, vmKind } from '../kind';
+import { DUMPING, type Dumping, dumpStep, patienceMs, TIMED, type Timed } from './shutdown';
 import { checkStep, conditionNow, confirmStep, GUARDS, isNow, isStillThatRun } from './steps';
 
 /** Between the beginning of listening and the press of the button. */
@@ -55,16 +55,18 @@ async function rebootCleanly(job: VmJob<Timed>): Promise<void> {
  * Off, and on again: unlike a reset this takes a changed definition into account, and helps where the guest is paused or
  * has crashed. After a shut-down that was under way it only starts the VM.
  */
-export const hard_reboot = vmKind({
+export const hard_reboot = vmKind<Dumping>({
   name: 'hard_reboot',
   about: 'pull the plug and start again, with the present definition',
-  arguments: NO_ARGUMENTS,
-  example: {},
+  arguments: DUMPING,
+  example: { coreDump: false },
   steps: [
     checkStep('hard_reboot', () => 'hard_reboot'),
+    dumpStep,
     {
       name: 'switch the domain off',
-      done: async (job) => !(await isStillThatRun(job)),
+      // A suspend whose place was taken may have come to its end: what it saved is not to come back.
+      done: async (job) => !(await isStillThatRun(job)) && !(await isNow('Suspended')(job)),
       run: async (job) => job.vm.switchOff((await conditionNow(job)).sight),
     },
     {

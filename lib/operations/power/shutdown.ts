@@ -1,8 +1,12 @@
 import { z } from 'zod';
-import { ProvisiondError } from '../../errors';
+import { asProvisiondError, findError, ProvisiondError } from '../../errors';
 import { isActive } from '../../libvirt/vm-sight';
-import { NO_ARGUMENTS, requireDomain, type VmJob, vmKind } from '../kind';
+import { requireDomain, type VmJob, vmKind, type VmStep } from '../kind';
 import { checkStep, confirmStep, GUARDS, isNow, switchOffStep, WORDS } from './steps';
+
+/** What a harder hand may keep of a guest that crashed. */
+export const DUMPING = z.strictObject({ coreDump: z.boolean().default(false) });
+export type Dumping = z.output<typeof DUMPING>;
 
 export const TIMED = z.strictObject({ timeoutSeconds: z.number().int().min(1).max(86_400).optional() });
 export type Timed = z.output<typeof TIMED>;
@@ -51,13 +55,30 @@ async function shutDownCleanly(job: VmJob<Timed>): Promise<void> {
   throw new ProvisiondError('VM_SHUTDOWN_TIMEOUT', message);
 }
 
+/** A crashed guest is got rid of even where its memory cannot be kept. */
+export const dumpStep: VmStep<Dumping> = {
+  name: 'keep the memory of the crashed guest',
+  done: async (job) => !job.arguments.coreDump || job.journal?.from !== 'Crashed' || !(await isNow('Crashed')(job)),
+  run: async (job) => {
+    try {
+      const { file, MiB } = await job.vm.dumpMemory(await requireDomain(job));
+      job.result.coreDump = file;
+      job.tell(`the memory of the crashed guest is in ${file}, ${MiB} MiB`);
+    } catch (thrown) {
+      const error = asProvisiondError(thrown, 'keeping the memory of the crashed guest');
+      if (job.signal.aborted || findError(error, 'CLAIM_LOST')) throw error;
+      job.tell(`the memory of the crashed guest could not be kept: ${error.message}`);
+    }
+  },
+};
+
 /** Pulls the plug. Of a suspended VM the saved memory is discarded: the one way in which that happens. */
-export const hard_shutdown = vmKind({
+export const hard_shutdown = vmKind<Dumping>({
   name: 'hard_shutdown',
   about: 'pull the plug; the saved memory of a suspended VM is discarded',
-  arguments: NO_ARGUMENTS,
-  example: {},
-  steps: [checkStep('hard_shutdown', () => 'hard_shutdown'), switchOffStep, confirmStep(() => 'Halted')],
+  arguments: DUMPING,
+  example: { coreDump: false },
+  steps: [checkStep('hard_shutdown', () => 'hard_shutdown'), dumpStep, switchOffStep, confirmStep(() => 'Halted')],
 });
 
 /** Gently where there is somebody to ask, then hard. */

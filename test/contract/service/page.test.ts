@@ -8,8 +8,10 @@ import { type Browser, type Page, chromium } from 'playwright-core';
 import { HostPool } from '../../../lib/host/host-pool';
 import type { Listener } from '../../../lib/listener';
 import { Health } from '../../../lib/metrics/health';
+import { VmRecords } from '../../../lib/operations/vm-records';
 import { startPage } from '../../../lib/page/page';
 import { PluginRegistry } from '../../../lib/plugins/registry';
+import { OperationInbox } from '../../../lib/work/operation-inbox';
 import { FakeDaemon } from '../../support/fake-daemon';
 import { FakeSite } from '../../support/fake-site';
 
@@ -45,6 +47,7 @@ interface Tab {
 
 let site: FakeSite;
 let daemon: FakeDaemon;
+let operations: OperationInbox;
 let health: Health;
 let listener: Listener;
 let browser: Browser;
@@ -57,6 +60,7 @@ beforeAll(async () => {
   site = await FakeSite.open({ computers: [{}, {}, {}] });
   health = new Health();
   daemon = new FakeDaemon(site);
+  operations = new OperationInbox(site.adapters(), new VmRecords(site.store, site.log), site.lease, site.log);
   mkdirSync(path.join(plugins, 'drivers'));
   writeFileSync(path.join(plugins, 'drivers/broken.js'), 'module.exports = { name: "<b>broken</b>" };');
   const config = { ...site.config, pluginDirs: [plugins] };
@@ -75,6 +79,10 @@ beforeAll(async () => {
   failed = (await site.frontEnd.addReservation(wanted)).requestId;
   await until(async () => (await site.frontEnd.show(failed)).status === 'failed');
   await until(async () => (await site.frontEnd.show(ready)).status === 'ready');
+  operations.start();
+  const refused = { kind: 'unpause', computer: 'vm1', arguments: {}, requestedBy: 'alice' };
+  const { id } = await site.frontEnd.addOperation(refused);
+  await until(async () => (await site.frontEnd.showOperation(id)).ended !== null);
   mkdirSync(SCREENSHOTS, { recursive: true });
   if (!existsSync(CHROMIUM)) throw new Error('chromium is not installed: test/lab/packages.txt');
   browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
@@ -83,6 +91,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close();
   await listener?.close();
+  await operations?.stop('the test is over');
   await daemon?.stop();
   health?.close();
   await site?.close();
@@ -146,6 +155,30 @@ describe('the page', () => {
     await page.context().close();
   });
 
+  it('shows operations: what is under way with its step and percent, and why what ended was not done', async () => {
+    site.host.makeDeaf();
+    const wish = { computer: 'vm1', requestedBy: '<i>alice</i>' };
+    const asked = await site.frontEnd.addOperation({ kind: 'clean_shutdown', arguments: {}, ...wish });
+    await until(async () => (await site.frontEnd.showOperation(asked.id)).step === 'ask the guest to shut down');
+    const page = await open('/operations');
+    const underWay = page.getByRole('table', { name: 'Operations under way' });
+    await underWay
+      .getByRole('row', {
+        name: new RegExp(
+          `operation ${asked.id} clean_shutdown vm1 working \\d+ % ask the guest to shut down <i>alice</i>`,
+        ),
+      })
+      .waitFor();
+    await shoot(page, 'operations');
+    await site.frontEnd.cancelOperation(asked.id);
+    const over = page.getByRole('table', { name: 'Operations that ended, the last first' });
+    await over.getByRole('row', { name: new RegExp(`operation ${asked.id} .* cancelled`) }).waitFor();
+    expect(await over.getByRole('row').nth(2).innerText()).toMatch(/VM_BAD_POWER_STATE.*provisiond vm show/s);
+    await page.goto(`${listener.address}/requests/${ready}`);
+    await page.getByText('Running', { exact: true }).waitFor();
+    await page.context().close();
+  });
+
   it('comes up to date by itself, and what has the focus keeps it', async () => {
     const page = await open('/');
     await page.getByText('live', { exact: true }).waitFor();
@@ -163,6 +196,7 @@ describe('the page', () => {
     for (const [where, text] of [
       ['/', `request ${ready}`],
       [`/requests/${ready}`, 'power on the domain'],
+      ['/operations', 'VM_BAD_POWER_STATE'],
       ['/hosts', 'host1'],
       ['/images', 'Tiny Linux'],
       ['/plugins', 'linux'],
@@ -183,11 +217,11 @@ describe('the page', () => {
     expect((await first.boundingBox())!.x).toBeGreaterThan(0); // shown while it has the focus
     await shoot(page, 'dark');
     const seen: string[] = [];
-    for (let step = 0; step < 8; step++) {
+    for (let step = 0; step < 9; step++) {
       await page.keyboard.press('Tab');
       seen.push(await page.evaluate(() => (globalThis as unknown as Tab).document.activeElement.textContent.trim()));
     }
-    expect(seen.slice(0, 4)).toEqual(['Reservations', 'Hosts', 'Images', 'Plugins']);
+    expect(seen.slice(0, 5)).toEqual(['Reservations', 'Operations', 'Hosts', 'Images', 'Plugins']);
     expect(seen.some((text) => /^request \d+$/.test(text))).toBe(true);
     expect(await page.getByRole('main').ariaSnapshot()).toMatch(/- table "Reservations that are not over"/);
     expect(await page.getByRole('banner').ariaSnapshot()).toMatch(/navigation "Main"[\s\S]*status/);
@@ -208,7 +242,7 @@ describe('the page', () => {
   });
 
   it('has a policy that forbids what it does not need, and nothing in it that the policy would refuse', async () => {
-    for (const where of ['/', `/requests/${ready}`, '/hosts', '/images', '/plugins']) {
+    for (const where of ['/', `/requests/${ready}`, '/operations', '/hosts', '/images', '/plugins']) {
       const answer = await fetch(listener.address + where);
       expect(answer.headers.get('content-security-policy')).toMatch(/^default-src 'none';.*frame-ancestors 'none'$/);
       const text = await answer.text();
@@ -245,7 +279,7 @@ describe('the page', () => {
   });
 
   it('left pictures to look at', () => {
-    for (const name of ['reservations', 'request', 'hosts', 'images', 'plugins', 'dark', 'failed']) {
+    for (const name of ['reservations', 'request', 'operations', 'hosts', 'images', 'plugins', 'dark', 'failed']) {
       const picture = readFileSync(path.join(SCREENSHOTS, `${name}.png`));
       expect(picture.length).toBeGreaterThan(10_000);
     }

@@ -16,6 +16,9 @@ const wherever = reason === null ? describe : describe.skip;
 /** The clock of a process; durations are not touched, as when an admin or ntpd sets the clock. */
 const clock = (more: Record<string, string>) => ({ LD_PRELOAD: LIBRARY, DONT_FAKE_MONOTONIC: '1', ...more });
 
+/** An offset of a clock, as libfaketime reads it. */
+const signed = (seconds: number) => `${seconds < 0 ? '' : '+'}${seconds}\n`;
+
 wherever('the clock', () => {
   let fault: FaultSite | undefined;
   let server: MariadbServer | undefined;
@@ -70,4 +73,37 @@ wherever('the clock', () => {
       await fault.waitForRequest(requestId, [null], 60);
     });
   }, 120_000);
+
+  it.each([
+    { change: 'begins', before: '2027-03-28 01:58:00', at: '2027-03-28T01:00:00Z', end: '2027-03-28 09:00:00' },
+    { change: 'ends', before: '2026-10-25 02:58:00', at: '2026-10-25T01:00:00Z', end: '2026-10-25 09:00:00' },
+  ])(
+    'changes with daylight saving, which $change in the middle of a load and of a wait, and ends nothing early',
+    async ({ change, before, at, end }) => {
+      await round(`daylight saving ${change} in a load and in a wait (SQLite)`, 'P2', async () => {
+        for (const wanted of ['pending/new', 'pending/reserved'] as const) {
+          fault = await FaultSite.open({ settings: { guestBootTimeoutMs: 30_000 } });
+          const { site } = fault;
+          const requestId = await site.reserve({ computer: 'vm1' });
+          const times = 'update request set start = ?, daterequested = ?, `end` = ? where id = ?';
+          await site.database.change(times, [before, before, end, requestId]);
+          const file = path.join(site.folder, 'clock');
+          const setSecondsBefore = (seconds: number) =>
+            writeFileSync(file, signed(Math.round((Date.parse(at) - Date.now()) / 1000) - seconds));
+          setSecondsBefore(60);
+          const berlin = { TZ: 'Europe/Berlin', FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1' };
+          fault.startDaemon('', {}, clock(berlin));
+          await fault.waitForRequest(requestId, [wanted], 60);
+          setSecondsBefore(1);
+          await pause(3000);
+          await fault.waitForRequest(requestId, ['pending/reserved'], 60);
+          expect(fault.daemon).toMatchObject({ exitCode: null, signalCode: null });
+          await site.frontEnd.end(requestId);
+          await fault.waitForRequest(requestId, [null], 60);
+          await fault.close();
+        }
+      });
+    },
+    240_000,
+  );
 });

@@ -59,7 +59,7 @@ describe('a guest', () => {
       if (state === 'failed/new') expect(await site.failure(requestId)).toMatch(/\(GUEST_|\(OUTCOME_UNKNOWN|\(DOMAIN_/);
       await site.frontEnd.end(requestId).catch(() => {});
       await eventually(async () => [null, 'failed/new'].includes(await site.requestState(requestId)), 60);
-      expect(await site.leftovers()).toEqual([]);
+      await clean(); // a machine that was made and not used is kept for the next
     });
   }, 240_000);
 

@@ -84,7 +84,7 @@ describe('libvirtd at every virsh call of a life', () => {
         virsh.strikeAt(call, signal);
         const requestId = await site.reserve({ computer: 'vm1' });
         const mending = mend(signal);
-        await eventually(async () => (await site.loadStates(requestId)).includes('startvm'), 90);
+        await startedUp(requestId);
         await site.frontEnd.end(requestId);
         await site.waitForRequest(requestId, null, 90);
         // A life of fewer calls: the blow falls on those of the auditor's eyes.
@@ -95,6 +95,15 @@ describe('libvirtd at every virsh call of a life', () => {
     },
     200_000,
   );
+
+  /** Its domain runs; a request that failed instead says why. */
+  async function startedUp(requestId: number): Promise<void> {
+    await eventually(async () => {
+      const state = await site.requestState(requestId);
+      if (state?.startsWith('failed')) throw new Error(await site.failure(requestId));
+      return (await site.loadStates(requestId)).includes('startvm');
+    }, 90);
+  }
 
   /** Puts libvirtd right a while after the blow. */
   async function mend(signal: string): Promise<void> {

@@ -8,7 +8,7 @@ import type { FrontEnd, ReservationDetails, TimelineEntry } from '../../../lib/s
 const RESERVATION: ReservationDetails = {
   ...{ requestId: 12, reservationId: 12, state: 'pending', lastState: 'new', status: 'loading', user: 'ada' },
   ...{ image: 'debian', computer: 'vm1', host: 'kvm1', start: '2026-01-01 10:00:00', end: '2026-01-01 11:00:00' },
-  ...{ address: null, password: null, port: null, acknowledged: false, timeline: [] },
+  ...{ address: null, password: null, port: null, acknowledged: false, power: [], timeline: [] },
 };
 
 function entry(id: number, kind: string, step: string, more: Partial<TimelineEntry> = {}): TimelineEntry {

@@ -149,6 +149,14 @@ describe('what libvirt says, in our words', () => {
     ['paused', 'starting up', { state: 'Running', jobActive: true }],
     ['paused', 'I/O error', { state: 'Paused', fault: 'I/O error' }],
     ['paused', 'watchdog', { state: 'Paused', fault: 'watchdog' }],
+    ['paused', 'crashed', { state: 'Paused', fault: 'crashed' }],
+    ['paused', 'post-copy failed', { state: 'Paused', fault: 'post-copy failed' }],
+    ['paused', 'api error', { state: 'Paused', fault: 'api error' }],
+    ['blocked', '', { state: 'Running', reason: 'blocked' }],
+    ['shut off', 'shutdown', { state: 'Halted', lastExit: 'shutdown' }],
+    ['shut off', 'failed', { state: 'Halted', lastExit: 'failed' }],
+    ['shut off', 'migrated', { state: 'Halted', lastExit: 'migrated' }],
+    ['shut off', 'from snapshot', { state: 'Halted', lastExit: 'from snapshot' }],
     ['shut off', 'destroyed', { state: 'Halted', lastExit: 'destroyed' }],
     ['shut off', 'crashed', { state: 'Halted', lastExit: 'crashed' }],
     ['shut off', 'unknown', { state: 'Halted', lastExit: null }],
@@ -164,21 +172,37 @@ describe('what libvirt says, in our words', () => {
   });
 
   it('is what it was while a job of the hypervisor holds it', () => {
-    expect(words('paused', 'saving', { jobActive: true })).toMatchObject({ state: 'Running', jobActive: true });
+    for (const reason of ['saving', 'dumping', 'snapshot', 'migrating']) {
+      expect(words('paused', reason, { jobActive: true })).toMatchObject({ state: 'Running', jobActive: true });
+      expect(words('paused', reason)).toMatchObject({ state: 'Paused', jobActive: false });
+    }
+    const saving = { state: 'paused', reason: 'saving', hasManagedSave: false, jobActive: true };
+    expect(powerSight(saving, 'Paused').state).toBe('Paused');
   });
 });
 
 describe('a crash', () => {
+  const answer = (kind: PowerKind, coreDump = false) => ({ kind, coreDump });
+
   it('is left for somebody to look at, unless the policy of the VM says otherwise', () => {
     expect(afterCrash('preserve', 'Crashed', 1000)).toBeNull();
-    expect(afterCrash('destroy', 'Crashed', 1000)).toBe('hard_shutdown');
-    expect(afterCrash('restart', 'Crashed', 1000)).toBe('hard_reboot');
-    expect(afterCrash('restart', 'Halted', 1000)).toBe('start');
+    expect(afterCrash('destroy', 'Crashed', 1000)).toEqual(answer('hard_shutdown'));
+    expect(afterCrash('restart', 'Crashed', 1000)).toEqual(answer('hard_reboot'));
+    expect(afterCrash('rename-restart', 'Crashed', 1000)).toEqual(answer('hard_reboot'));
+    expect(afterCrash('restart', 'Halted', 1000)).toEqual(answer('start'));
+  });
+
+  it('leaves the memory of the guest in a file where the policy asks for it, and there is one', () => {
+    expect(afterCrash('coredump-destroy', 'Crashed', 1000)).toEqual(answer('hard_shutdown', true));
+    expect(afterCrash('coredump-restart', 'Crashed', 1000)).toEqual(answer('hard_reboot', true));
+    expect(afterCrash('coredump-restart', 'Crashed', 3)).toEqual(answer('hard_shutdown', true));
+    expect(afterCrash('coredump-restart', 'Halted', 1000)).toEqual(answer('start'));
+    expect(afterCrash('coredump-destroy', 'Halted', 1000)).toBeNull();
   });
 
   it('within 120 s of the start is not answered by another start', () => {
-    expect(afterCrash('restart', 'Crashed', 119)).toBe('hard_shutdown');
+    expect(afterCrash('restart', 'Crashed', 119)).toEqual(answer('hard_shutdown'));
     expect(afterCrash('restart', 'Halted', 119)).toBeNull();
-    expect(afterCrash('restart', 'Crashed', 120)).toBe('hard_reboot');
+    expect(afterCrash('restart', 'Crashed', 120)).toEqual(answer('hard_reboot'));
   });
 });

@@ -20,6 +20,7 @@ spec_of() {
   dompmwakeup) specify domain '' '' ;;
   domjobinfo) specify domain '' 'completed keep-completed anystats rawstats' ;;
   event) specify '?domain ?event' timeout 'all loop list timestamp' ;;
+  dump) specify 'domain file' '' 'memory-only live crash' ;;
   managedsave) specify domain '' 'bypass-cache running paused verbose' ;;
   metadata) specify 'domain ?uri ?set' key 'live config current remove' ;;
   snapshot-list) specify domain '' 'name parent metadata' ;;

@@ -155,6 +155,12 @@ verb_managedsave() {
   say "${newline}Domain '$name' state saved by libvirt"
 }
 
+verb_dump() {
+  demand_active "core dump domain '$opt_domain'" || return 1
+  printf 'the memory of %s\n' "$name" >"$opt_file"
+  say "${newline}Domain '$name' dumped to $opt_file"
+}
+
 verb_managedsave_remove() {
   lock
   find_domain "$opt_domain" || return 1
