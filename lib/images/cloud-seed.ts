@@ -28,8 +28,6 @@ export function seedFiles({ instanceId, hostName, macs, publicKeys }: CloudSeed)
     users: [],
     disable_root: false,
     ssh_authorized_keys: publicKeys,
-    // Users come with the password that the web page shows them.
-    ssh_pwauth: true,
   };
   return {
     'meta-data': json({ 'instance-id': instanceId, 'local-hostname': hostName }),

@@ -20,6 +20,7 @@ import {
   parseImageFiles,
   repositoryCandidates,
 } from './image-sight';
+import { chooseSources } from './copy-sources';
 import { admitCopied, recordCopy } from './record-behind';
 import { type Work, explain, followProgress, mostBytesOf } from './copy-work';
 import { COPY_FROM_REPOSITORY, MAKE_DISK } from './qemu-img';
@@ -44,6 +45,8 @@ export interface ImageStoreParts {
   /** Where base files are recorded, and how they are held to it; left out: they are believed. */
   readonly trust?: { readonly hostId: number; readonly records: BaseRecords } & TrustOptions;
   readonly log: Log;
+  /** Of a Windows: what its registry must hold on this hypervisor (`windows-registry.ts`). */
+  readonly registryChanges?: string | null;
   /** Told how far a copy is, ours or the one that is waited for. */
   readonly onProgress?: (percent: number) => void;
 }
@@ -142,10 +145,10 @@ export class ImageStore implements ImageVerbs {
   }
 
   private async copyFromRepository(sight: ImageSight, final: Image, tell: (percent: number) => void): Promise<Copy> {
-    const sources = this.findSources(sight);
+    const sources = chooseSources(this.parts, sight);
     const headers = sources.map((file) => checkImageHeader(file.path, file.header, file.sizeBytes));
     const from = headers[0]!.format;
-    const { imageName, profile, timeoutMs, signal } = this.parts;
+    const { imageName, profile, timeoutMs, signal, registryChanges, log } = this.parts;
     const source = sources[0]!.path;
     if (headers.some(({ format }) => format !== from)) {
       throw new ProvisiondError('IMAGE_UNTRUSTED', `the parts of image ${imageName} beside ${source} differ in format`);
@@ -169,31 +172,21 @@ export class ImageStore implements ImageVerbs {
       failure: 'IMAGE_COPY_FAILED',
       signal,
       onStdout: followProgress(tell),
+      stdin: registryChanges ?? '',
     };
     const bytes = sources.reduce((sum, file) => sum + file.sizeBytes, 0);
     const stdout = await timed(
       () => this.run(argv, work),
       (took) => SIGNALS.imageCopy.tell({ host: this.parts.host.name, bytes, ...took }),
     );
+    if (stdout.includes('@@skipped virt-win-reg')) {
+      log.warn(
+        `virt-win-reg is not installed on host ${this.parts.host.name}: image ${imageName} keeps what VMware left in it`,
+      );
+    }
     const sha256 = /^@@sum ([0-9a-f]{64})$/m.exec(stdout)?.[1] ?? null;
     const [file] = parseImageFiles([/^@@made (.*)$/m.exec(stdout)?.[1] ?? '']);
     return { sha256, file: file ?? null, source: `copied from ${source}` };
-  }
-
-  private findSources(sight: ImageSight): ImageFile[] {
-    const { imageName, profile, host } = this.parts;
-    const found = repositoryCandidates(imageName, sight.repository);
-    const isSplit = found.length > 1 && found.every((file) => /-(?:[sf]\d+|flat)\.vmdk$/i.test(file.path));
-    if (found.length === 1 || isSplit) return found;
-    if (found.length === 0) {
-      const places = [profile.datastorePath, profile.repositoryPath].filter((place) => place !== null);
-      const message = `image ${imageName} is not in ${places.join(' nor in ')} of host ${host.name}`;
-      throw new ProvisiondError('IMAGE_NOT_FOUND', message);
-    }
-    const preferred = found.filter((file) => file.path.toLowerCase().endsWith(`.${profile.repositoryFormat}`));
-    if (preferred.length === 1) return preferred;
-    const names = found.map((file) => file.path).join(', ');
-    throw new ProvisiondError('IMAGE_AMBIGUOUS', `image ${imageName} has several files in the repository: ${names}`);
   }
 
   private async makeDisk(how: 'overlay' | 'copy', base: Image, disk: Image, neededKiB: number): Promise<void> {
@@ -223,8 +216,9 @@ export class ImageStore implements ImageVerbs {
   private async run(argv: string[], work: Work): Promise<string> {
     const { host, fence, timeoutMs } = this.parts;
     try {
-      const { signal, onStdout } = work;
-      const result = await host.run(argv, { timeoutMs, signal, expect: 'any', ...(onStdout && { onStdout }) });
+      const { signal, onStdout, stdin } = work;
+      const more = { ...(onStdout && { onStdout }), ...(stdin && { stdin }) };
+      const result = await host.run(argv, { timeoutMs, signal, expect: 'any', ...more });
       fence.check(result.exitCode, work.doing);
       if (result.exitCode !== 0) throw explain(host.name, work, result);
       return result.stdout;

@@ -63,13 +63,14 @@ tell_progress() {
  * Lines for us: `@@total KiB`, `@@progress KiB`, `@@free KiB` when they are too few, `@@made LINE` of a copy that was made, as
  * `image_line` has it. A `SOURCE.sha256` beside the source is heeded: the source is read for it while the copy goes on, and a
  * plain copy has that sum (`@@sum SHA256`). No other sum is taken here, for reading costs more than writing did.
+ * By stdin come changes of the registry of a Windows, or nothing; `@@skipped virt-win-reg` where nobody can make them.
  */
 export const COPY_FROM_REPOSITORY = `
 set -eu
 ${FREE_KIB}${LIMITED}${SUM_OF}${PROTECT}${CHECK_TABLES}${TELL_PROGRESS}${IMAGE_FILES}
 final=$1 part=$2 lock=$3 wait=$4 from=$5 to=$6 xml=$7 final_xml=$8 most=$9
 shift 9
-limit_seconds=$wait limit_bytes=$most copy= watcher=
+limit_seconds=$wait limit_bytes=$most copy= watcher= registry=$(cat)
 is_plain() { [ "$from" = "$to" ] && [ "$count" -eq 1 ]; }
 count=$#
 needed=0
@@ -84,7 +85,7 @@ done
 echo "@@total $needed"
 mkdir -p "\${final%/*}"
 tell_progress & watcher=$!
-trap 'kill $watcher $copy 2>/dev/null || :; rm -f "$part"' EXIT
+trap 'kill $watcher $copy 2>/dev/null || :; rm -f "$part" "$part.reg"' EXIT
 exec 9>>"$lock"
 flock -w "$wait" 9 || exit ${EXIT.lockTimeout}
 # Somebody made it meanwhile, in this format or in another.
@@ -92,7 +93,7 @@ for file in "\${final%.*}".*; do
   extension=\${file#"\${final%.*}."}
   case $extension in '*' | *.* | ${[...NO_IMAGES].join(' | ')}) ;; *) exit 0 ;; esac
 done
-rm -f "$final".*.part
+rm -f "$final".*.part "$final".*.part.reg
 free=$(free_kib "\${final%/*}")
 [ "$free" -ge "$needed" ] || { echo "@@free $free"; exit ${EXIT.diskFull}; }
 if is_plain; then cp "$1" "$part" & else limited convert -W -m 16 -f "$from" -O "$to" "$@" "$part" & fi
@@ -102,11 +103,17 @@ if [ $# -eq 1 ] && [ -f "$1.sha256" ]; then
   [ "$sum" = "$(head -c 64 "$1.sha256")" ] || exit ${EXIT.wrongSum}
 fi
 wait "$copy"
+if [ -n "$registry" ] && ! command -v virt-win-reg >/dev/null; then echo '@@skipped virt-win-reg'; registry=; fi
+if [ -n "$registry" ]; then
+  sum=
+  printf '%s\n' "$registry" >"$part.reg"
+  timeout --foreground -k 5 "$wait" virt-win-reg --format="$to" --merge "$part" "$part.reg" </dev/null >&2
+fi
 sync "$part" &
 copy=$!
 check_tables "$to" "$part"
 wait "$copy"
-if is_plain && [ "$(stat -c %s "$1")" -ne "$(stat -c %s "$part")" ]; then echo 'the source changed meanwhile' >&2; exit 1; fi
+if is_plain && [ -z "$registry" ] && [ "$(stat -c %s "$1")" -ne "$(stat -c %s "$part")" ]; then echo 'the source changed meanwhile' >&2; exit 1; fi
 protect "$part"
 if [ -f "$xml" ] && [ ! -e "$final_xml" ]; then cp "$xml" "$final_xml.part" && mv "$final_xml.part" "$final_xml"; fi
 mv "$part" "$final"

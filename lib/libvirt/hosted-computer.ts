@@ -9,6 +9,7 @@ import { Fence } from '../host/fence';
 import { type Host, type RunOptions, type RunResult, script } from '../host/host';
 import { type NewBase, recordBase } from '../images/base-record';
 import { ImageStore } from '../images/image-store';
+import { windowsRegistryChanges } from '../images/windows-registry';
 import type { Log } from '../log';
 import type { BaseRecords } from '../model/base-file';
 import type { DomainIdentity } from '../model/identity';
@@ -139,6 +140,7 @@ export class HostedComputer {
       changed: () => this.view.forget(),
       signal: this.signal,
       log: this.log,
+      registryChanges: windowsRegistryChanges(this.reservation.image.os),
       ...(bases && {
         trust: { hostId, records: bases, checkAtUse: this.settings.imageCheckAtUse ?? 'stamp', log: this.log },
       }),
