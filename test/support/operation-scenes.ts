@@ -31,6 +31,7 @@ export const OPERATION_SCENES: readonly OperationScene[] = [
   { kind: 'remove_volume', from: 'Running', to: 'Running', arguments: { volume: 'home' } },
   { kind: 'clear_temporary', from: 'Halted', to: 'Halted' },
   { kind: 'start', from: 'Halted', to: 'Running' },
+  { kind: 'hard_shutdown', from: 'Crashed', to: 'Halted', arguments: { coreDump: true } },
   { kind: 'start', from: 'Halted', to: 'Paused', arguments: { paused: true } },
   { kind: 'pause', from: 'Running', to: 'Paused' },
   { kind: 'unpause', from: 'Paused', to: 'Running' },
