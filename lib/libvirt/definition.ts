@@ -75,7 +75,7 @@ const DISK = /[ \t]*<disk\b[^>]*>[\s\S]*?<\/disk>\n?/g;
  */
 export function editDefinition({ text, disks }: Definition, edit: DefinitionEdit): string {
   const wanted = new Map(edit.disks.map(({ target, disk }) => [target, disk]));
-  const added = edit.disks.filter(({ target }) => !disks.some((known) => known.target === target));
+  const added = edit.disks.filter(({ target, disk }) => disk && !disks.some((known) => known.target === target));
   const blocks = text.match(DISK) ?? [];
   const last = blocks.filter((block) => readBlock(block).device === 'disk').at(-1);
   const edited = text.replace(DISK, (block) => {

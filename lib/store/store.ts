@@ -163,6 +163,9 @@ export interface Store extends BackgroundStore, OperationStore, VolumeStore, Clo
   /** The database's clock, as VCL's columns hold times: zone-less, `YYYY-MM-DD HH:MM:SS`. */
   now(): Promise<string>;
 
+  /** By the rows of the newest reservation that began at once; null: there is none. Another time zone shows here too. */
+  frontEndSecondsAhead(): Promise<number | null>;
+
   // --- schema
   schemaState(): Promise<SchemaState>;
   /**

@@ -13,7 +13,6 @@ import type { Log } from '../log';
 import type { HostFacts } from '../model/reservation';
 import { afterCrash } from '../model/vm-rules';
 import type { VmRecords } from '../operations/vm-records';
-import { hasTemporaries } from '../operations/volumes/temporary';
 import type { VmComputer } from '../store/operation-store';
 import type { Lease, Store } from '../store/store';
 import type { OperationInbox } from './operation-inbox';
@@ -240,9 +239,12 @@ class HostWatch {
   }
 
   /** A guest that went off by itself leaves temporary volumes behind; whatever else stops one empties them itself. */
-  private async clearTemporaries({ known, shortName, id }: VmComputer, seen: VmSight): Promise<void> {
+  private async clearTemporaries({ known, id }: VmComputer, seen: VmSight): Promise<void> {
     const wasUp = known !== null && ['Running', 'Paused', 'Crashed'].includes(known.powerState);
-    if (!wasUp || isActive(seen) || seen.hasManagedSave || !hasTemporaries(shortName, seen)) return;
+    if (!wasUp || isActive(seen) || seen.hasManagedSave) return;
+    // The definition may be an older one: what is believed of it is forgotten only now and then.
+    const volumes = await this.parts.store.volumesOf(id);
+    if (!volumes.some(({ type }) => type === 'temporary')) return;
     const requestedBy = 'provisiond (the guest went off)';
     await this.parts.store.askForOperation({ kind: 'clear_temporary', computerId: id, requestedBy });
   }

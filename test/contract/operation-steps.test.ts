@@ -61,7 +61,10 @@ class OperationWorld implements StepWorld<OperationJob> {
 const LONG = process.env.PROVISIOND_LIFE === 'long';
 
 /** What they replace is put aside: a VM that comes back is what it was, and runs if it ran. */
-const GIVES_BACK = new Set(['restore', 'undo', 'clone', 'rebase', 'prepare_base']);
+const GIVES_BACK = new Set([
+  ...['restore', 'undo', 'add_volume', 'remove_volume'],
+  ...['clone', 'rebase', 'prepare_base'],
+]);
 const CHANGE: StepListRules = {
   afterFailure: 'what was there before',
   givesBack: true,

@@ -16,6 +16,8 @@ const NEEDS_SNAPSHOT = ['revert', 'delete_snapshot'];
 /** What was done before, with which VM. */
 const BEFORE: Readonly<Record<string, readonly (readonly [kind: string, computer: string, more?: object])[]>> = {
   undo: [['restore', 'vm1']],
+  remove_volume: [['add_volume', 'vm1', { volume: 'home', sizeMiB: 1 }]],
+  clear_temporary: [['add_volume', 'vm1', { volume: 'scratch', type: 'temporary', sizeMiB: 1 }]],
   remove_base: [['prepare_base', 'vm1']],
   clone: [['prepare_base', 'vm2']],
   rebase: [
@@ -42,7 +44,11 @@ export const OPERATION_SCENES: readonly OperationScene[] = [
   { kind: 'flatten', from: 'Running', to: 'Running' },
   { kind: 'rebase', from: 'Running', to: 'Running', arguments: { base: 'vm2', stop: true } },
   { kind: 'rebase_clones', from: 'Halted', to: 'Halted', arguments: { base: 'vm2' } },
+  { kind: 'add_volume', from: 'Running', to: 'Running', arguments: { volume: 'more', sizeMiB: 1 } },
+  { kind: 'remove_volume', from: 'Running', to: 'Running', arguments: { volume: 'home' } },
+  { kind: 'clear_temporary', from: 'Halted', to: 'Halted' },
   { kind: 'start', from: 'Halted', to: 'Running' },
+  { kind: 'hard_shutdown', from: 'Crashed', to: 'Halted', arguments: { coreDump: true } },
   { kind: 'start', from: 'Halted', to: 'Paused', arguments: { paused: true } },
   { kind: 'pause', from: 'Running', to: 'Paused' },
   { kind: 'unpause', from: 'Paused', to: 'Running' },
