@@ -2,8 +2,8 @@
 import { shortName } from '../model/names';
 import type { VmBase } from '../model/vm-base';
 import type { ChildOperation, CloneStore } from './clone-store';
-import type { Database, Value } from './database';
-import { assertLease, leaseHeld } from './lease-verbs';
+import type { Database } from './database';
+import { assertLease } from './lease-verbs';
 import type { Lease } from './store';
 
 export function cloneVerbs(db: Database): CloneStore {
@@ -11,10 +11,12 @@ export function cloneVerbs(db: Database): CloneStore {
     vmBases: () => readBases(db),
     putVmBase: (lease, base) => putBase(db, lease, base),
     forgetVmBase: (lease, { computerId, operationId }) =>
-      change(db, lease, 'delete from provisiond_vm_base where computerid = ? and operationid = ?', [
-        computerId,
-        operationId,
-      ]),
+      db.transaction(async (tx) => {
+        await assertLease(tx, lease);
+        const sql = 'delete from provisiond_vm_base where computerid = ? and operationid = ?';
+        if ((await tx.change(sql, [computerId, operationId])) === 0) return;
+        await tx.change('delete from provisiond_clone where basecomputerid = ?', [computerId]);
+      }),
     setCloneOf: (lease, computerId, baseComputerId) =>
       db.transaction(async (tx) => {
         await assertLease(tx, lease);
@@ -44,12 +46,6 @@ export function cloneVerbs(db: Database): CloneStore {
         [`${prefix.replace(/[!%_]/g, '!$&')}%`],
       ),
   };
-}
-
-async function change(db: Database, lease: Lease, sql: string, bindings: readonly Value[]): Promise<void> {
-  const held = leaseHeld(db.dialect, lease);
-  const changed = await db.change(`${sql} and ${held.sql}`, [...bindings, ...held.bindings]);
-  if (changed === 0) await assertLease(db, lease);
 }
 
 interface BaseRow {

@@ -47,6 +47,8 @@ export const rebase = vmKind<Rebase>({
 export async function requireOwnBase(job: VmJob, { system, infos }: Present): Promise<VmBase> {
   const base = await baseUnder(job, infos.get(system.path)?.backingFileActualPath ?? null);
   if (base) return base;
+  // Whatever the row says: it was loaded anew since.
+  await job.store.setCloneOf(job.lease, job.computer.id, null);
   throw new ProvisiondError('OPERATION_INVALID', `${job.computer.shortName} is not a clone: it stands on no base`);
 }
 
