@@ -16,6 +16,7 @@ afterEach(async () => world.close(), LIMIT_MS);
 
 function argumentsOf(deed: Deed): object {
   if (deed.endsWith(' paused')) return { paused: true };
+  if (deed.endsWith(' discard')) return { discardState: true };
   return deed === 'revert' || deed === 'delete_snapshot' ? { snapshot: 's1' } : {};
 }
 
@@ -35,6 +36,7 @@ wherever('a VM of a fake world', () => {
             await world.bring(computer, condition === 'Asleep' ? 'Running' : condition);
             await world.virsh('snapshot-create-as', world.domainOf(computer), 's1');
           }
+          if (deed.startsWith('undo')) await world.do('restore', {}, computer);
           await world.bring(computer, condition);
           const { state, error } = await world.do(deed.split(' ')[0]!, argumentsOf(deed), computer);
           const { powerState } = await world.site.frontEnd.showVm(computer);
