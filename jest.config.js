@@ -16,6 +16,6 @@ const project = (displayName) => ({
 });
 
 module.exports = {
-  projects: ['unit', 'contract', 'integration', 'faults', 'xen'].map((name) => project(name)),
+  projects: ['unit', 'contract', 'integration', 'faults', 'xen', 'cloud'].map((name) => project(name)),
   maxWorkers: 2,
 };

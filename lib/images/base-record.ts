@@ -22,11 +22,12 @@ export interface BasePlace {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** `$1` file `$2` anything: take its checksum `$3` `must` or `try`: protect it. Says what it is. */
+/** `$1` file `$2` anything: take its checksum `$3` `must` or `try`: protect it `$4` anything: nobody waits for it. Says what it is. */
 const STAMP = `
 set -eu
 ${IMAGE_FILES}${SUM_OF}${PROTECT}
 [ -f "$1" ] || { echo "there is no file $1" >&2; exit 1; }
+[ -z "$4" ] || { renice -n 10 $$; ionice -c 3 -p $$; } >/dev/null 2>&1 || :
 [ -z "$3" ] || protect "$1" || [ "$3" = try ]
 [ -z "$2" ] || echo "@@sum $(sum_of "$1")"
 image_line "$1"
@@ -37,6 +38,8 @@ export interface NewBase {
   readonly source: string;
   /** Where the checksum is known already; else the file is read. */
   readonly sha256?: string;
+  /** As it was when it was made. */
+  readonly file?: ImageFile;
 }
 
 /**
@@ -46,15 +49,23 @@ export interface NewBase {
 export async function recordBase(
   place: BasePlace,
   path: string,
-  { imageName, source, sha256 }: NewBase,
+  { imageName, source, sha256, file: made }: NewBase,
 ): Promise<BaseFile> {
-  const stamp = await stampOf(place, path, { sum: sha256 === undefined, protect: 'must' });
-  const { format, virtualSizeBytes } = checkImageHeader(path, stamp.file.header, stamp.file.sizeBytes);
-  const { sizeBytes, modified } = stamp.file;
-  const sum = sha256 ?? stamp.sha256!;
+  const stamp =
+    made && sha256 !== undefined
+      ? { file: made, sha256 }
+      : await stampOf(place, path, { sum: sha256 === undefined, protect: 'must', behind: made !== undefined });
+  const { sizeBytes, modified, header } = made ?? stamp.file;
+  const { format, virtualSizeBytes } = checkImageHeader(path, header, sizeBytes);
   const base = { hostId: place.hostId, path, imageName, source, format, virtualSizeBytes, sizeBytes, modified };
-  await place.records.recordBaseFile({ ...base, sha256: sum });
-  return { ...base, sha256: sum };
+  const recorded = { ...base, sha256: sha256 ?? stamp.sha256! };
+  await place.records.recordBaseFile(recorded);
+  if (stamp.file.sizeBytes !== sizeBytes || stamp.file.modified !== modified) {
+    const damage = 'it changed while its checksum was taken';
+    await place.records.noteBaseCheck(recorded, damage);
+    throw changed(place.host, { path, recorded: 'just now' }, damage);
+  }
+  return recorded;
 }
 
 /** The checksum of a file as it is now. */
@@ -65,9 +76,9 @@ export async function readSum(place: BasePlace, path: string): Promise<string> {
 async function stampOf(
   { host, timeoutMs, signal }: BasePlace,
   path: string,
-  wanted: { readonly sum: boolean; readonly protect?: 'must' | 'try' },
+  wanted: { readonly sum: boolean; readonly protect?: 'must' | 'try'; readonly behind?: boolean },
 ): Promise<{ file: ImageFile; sha256: string | null }> {
-  const argv = script(STAMP, path, wanted.sum ? 'sum' : '', wanted.protect ?? '');
+  const argv = script(STAMP, path, wanted.sum ? 'sum' : '', wanted.protect ?? '', wanted.behind ? 'behind' : '');
   const { stdout } = await host.run(argv, { timeoutMs, signal });
   const lines = stdout.split('\n');
   const [file] = parseImageFiles(lines);
@@ -148,7 +159,11 @@ async function compare(place: BasePlace, seen: ImageFile, known: KnownBaseFile, 
   }
 }
 
-function changed(host: Host, { path, recorded }: KnownBaseFile, how: string): ProvisiondError {
+function changed(
+  host: Host,
+  { path, recorded }: Pick<KnownBaseFile, 'path' | 'recorded'>,
+  how: string,
+): ProvisiondError {
   const message = `base image ${path} on host ${host.name} changed since it was recorded at ${recorded}: ${how}`;
   return new ProvisiondError('IMAGE_UNTRUSTED', message, {
     hint: 'Put the right file back; or, if the change was meant: provisiond image check --accept',

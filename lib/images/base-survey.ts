@@ -52,7 +52,7 @@ domain_disks() {
   uuids=$(virsh -q list --all --uuid) || return 1
   for uuid in $uuids; do
     virsh -q "dumpxml --inactive $uuid; dumpxml $uuid" 2>/dev/null
-  done | sed -n "s/^ *<source \\(file\\|dev\\)='\\([^']*\\)'.*/\\2/p" | sed "s/&apos;/'/g; s/&lt;/</g; s/&gt;/>/g; s/&amp;/\\&/g" | sort -u
+  done | sed -n "s/^ *<source \\(file\\|dev\\)='\\([^']*\\)'.*/\\2/p" | sed "s/&apos;/'/g; s/&lt;/</g; s/&gt;/>/g; s/&amp;/\\&/g" | grep -v '\\.seed\\.iso$' | sort -u
 }`;
 
 /** `$1` datastore `$2` folder of the disks. \`@@end\` comes last, and only when libvirt has answered. */

@@ -14,6 +14,7 @@ export interface Work {
   /** Cuts off a long copy; what goes on over there only ever writes a file of this load's own. */
   readonly signal?: AbortSignal | undefined;
   readonly onStdout?: (chunk: string) => void;
+  readonly stdin?: string;
 }
 
 const REASONS: Readonly<Record<number, readonly [code: ErrorCode, why: string]>> = {

@@ -59,7 +59,7 @@ export function parseImageFiles(lines: readonly string[]): ImageFile[] {
 }
 
 /** Files beside an image that share its name. */
-const NO_IMAGES = new Set(['xml', 'reference', 'vmx', 'txt', 'part', 'lock', 'nvram', 'vmsd', 'vmxf', 'sha256']);
+export const NO_IMAGES = new Set(['xml', 'reference', 'vmx', 'txt', 'part', 'lock', 'nvram', 'vmsd', 'vmxf', 'sha256']);
 
 /** `<image>.<extension>` and nothing else: `linux-12-v1.qcow2` is no revision of `linux-12-v10`. */
 export function datastoreCandidates(imageName: string, files: readonly ImageFile[]): ImageFile[] {

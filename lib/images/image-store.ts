@@ -12,8 +12,16 @@ import type { VmProfile } from '../model/reservation';
 import { imageLock, masterImagePath } from '../model/names';
 import type { ImageVerbs } from '../plugins/api';
 import { SIGNALS, timed } from '../signals';
-import { type BasePlace, type TrustOptions, admitBase, recordBase } from './base-record';
-import { type ImageFile, type ImageSight, datastoreCandidates, repositoryCandidates } from './image-sight';
+import type { BasePlace, TrustOptions } from './base-record';
+import {
+  type ImageFile,
+  type ImageSight,
+  datastoreCandidates,
+  parseImageFiles,
+  repositoryCandidates,
+} from './image-sight';
+import { chooseSources } from './copy-sources';
+import { admitCopied, recordCopy } from './record-behind';
 import { type Work, explain, followProgress, mostBytesOf } from './copy-work';
 import { COPY_FROM_REPOSITORY, MAKE_DISK } from './qemu-img';
 import { checkImageHeader } from './image-header';
@@ -37,6 +45,8 @@ export interface ImageStoreParts {
   /** Where base files are recorded, and how they are held to it; left out: they are believed. */
   readonly trust?: { readonly hostId: number; readonly records: BaseRecords } & TrustOptions;
   readonly log: Log;
+  /** Of a Windows: what its registry must hold on this hypervisor (`windows-registry.ts`). */
+  readonly registryChanges?: string | null;
   /** Told how far a copy is, ours or the one that is waited for. */
   readonly onProgress?: (percent: number) => void;
 }
@@ -75,29 +85,30 @@ export class ImageStore implements ImageVerbs {
     if (present) return this.admit(present);
     const { host, profile, imageName, onProgress } = this.parts;
     const final = masterImagePath(profile, imageName, format);
-    const work = async (tell: (percent: number) => void) => {
-      this.parts.changed();
+    const work = async (tell: (percent: number) => void, waited: boolean) => {
+      if (waited) this.parts.changed();
       const sight = await this.parts.look();
       const copiedByOther = this.findBase(sight);
       if (copiedByOther) return this.admit(copiedByOther);
       const copy = await this.copyFromRepository(sight, { path: final, format }, tell);
       this.parts.changed();
+      if (copy.file) return this.admit(baseOf(copy.file), { ...copy, file: copy.file });
       const copied = this.findBase(await this.parts.look());
       if (!copied) {
         throw new ProvisiondError('IMAGE_COPY_FAILED', `${final} is not on host ${host.name} after it was copied`);
       }
-      return this.admit(copied, copy);
+      return this.admit(copied);
     };
     return oneAfterAnother(`${host.name} ${final}`, work, onProgress);
   }
 
   /** @param copy of a base that this very process has copied */
-  private async admit(base: BaseImage, copy?: Copy): Promise<BaseImage> {
+  private async admit(base: BaseImage, copy?: Copy & { file: ImageFile }): Promise<BaseImage> {
     const { host, imageName, timeoutMs, signal, trust } = this.parts;
     if (!trust) return base;
     const place: BasePlace = { host, hostId: trust.hostId, records: trust.records, timeoutMs, signal };
-    if (copy?.sha256) await recordBase(place, base.path, { imageName, source: copy.source, sha256: copy.sha256 });
-    else await admitBase(place, base.file, imageName, trust);
+    if (copy) await recordCopy(place, { imageName, ...copy }, trust.log);
+    else await admitCopied(place, base.file, imageName, trust);
     return base;
   }
 
@@ -130,15 +141,14 @@ export class ImageStore implements ImageVerbs {
     }
     const file = found[0];
     if (!file) return null;
-    const header = checkImageHeader(file.path, file.header, file.sizeBytes);
-    return { path: file.path, format: header.format, virtualSizeBytes: header.virtualSizeBytes, file };
+    return baseOf(file);
   }
 
   private async copyFromRepository(sight: ImageSight, final: Image, tell: (percent: number) => void): Promise<Copy> {
-    const sources = this.findSources(sight);
+    const sources = chooseSources(this.parts, sight);
     const headers = sources.map((file) => checkImageHeader(file.path, file.header, file.sizeBytes));
     const from = headers[0]!.format;
-    const { imageName, profile, timeoutMs, signal } = this.parts;
+    const { imageName, profile, timeoutMs, signal, registryChanges, log } = this.parts;
     const source = sources[0]!.path;
     if (headers.some(({ format }) => format !== from)) {
       throw new ProvisiondError('IMAGE_UNTRUSTED', `the parts of image ${imageName} beside ${source} differ in format`);
@@ -162,30 +172,21 @@ export class ImageStore implements ImageVerbs {
       failure: 'IMAGE_COPY_FAILED',
       signal,
       onStdout: followProgress(tell),
+      stdin: registryChanges ?? '',
     };
     const bytes = sources.reduce((sum, file) => sum + file.sizeBytes, 0);
     const stdout = await timed(
       () => this.run(argv, work),
       (took) => SIGNALS.imageCopy.tell({ host: this.parts.host.name, bytes, ...took }),
     );
-    const sha256 = /^@@sum ([0-9a-f]{64})$/m.exec(stdout)?.[1] ?? null;
-    return { sha256, source: `copied from ${source}` };
-  }
-
-  private findSources(sight: ImageSight): ImageFile[] {
-    const { imageName, profile, host } = this.parts;
-    const found = repositoryCandidates(imageName, sight.repository);
-    const isSplit = found.length > 1 && found.every((file) => /-(?:[sf]\d+|flat)\.vmdk$/i.test(file.path));
-    if (found.length === 1 || isSplit) return found;
-    if (found.length === 0) {
-      const places = [profile.datastorePath, profile.repositoryPath].filter((place) => place !== null);
-      const message = `image ${imageName} is not in ${places.join(' nor in ')} of host ${host.name}`;
-      throw new ProvisiondError('IMAGE_NOT_FOUND', message);
+    if (stdout.includes('@@skipped virt-win-reg')) {
+      log.warn(
+        `virt-win-reg is not installed on host ${this.parts.host.name}: image ${imageName} keeps what VMware left in it`,
+      );
     }
-    const preferred = found.filter((file) => file.path.toLowerCase().endsWith(`.${profile.repositoryFormat}`));
-    if (preferred.length === 1) return preferred;
-    const names = found.map((file) => file.path).join(', ');
-    throw new ProvisiondError('IMAGE_AMBIGUOUS', `image ${imageName} has several files in the repository: ${names}`);
+    const sha256 = /^@@sum ([0-9a-f]{64})$/m.exec(stdout)?.[1] ?? null;
+    const [file] = parseImageFiles([/^@@made (.*)$/m.exec(stdout)?.[1] ?? '']);
+    return { sha256, file: file ?? null, source: `copied from ${source}` };
   }
 
   private async makeDisk(how: 'overlay' | 'copy', base: Image, disk: Image, neededKiB: number): Promise<void> {
@@ -215,8 +216,9 @@ export class ImageStore implements ImageVerbs {
   private async run(argv: string[], work: Work): Promise<string> {
     const { host, fence, timeoutMs } = this.parts;
     try {
-      const { signal, onStdout } = work;
-      const result = await host.run(argv, { timeoutMs, signal, expect: 'any', ...(onStdout && { onStdout }) });
+      const { signal, onStdout, stdin } = work;
+      const more = { ...(onStdout && { onStdout }), ...(stdin && { stdin }) };
+      const result = await host.run(argv, { timeoutMs, signal, expect: 'any', ...more });
       fence.check(result.exitCode, work.doing);
       if (result.exitCode !== 0) throw explain(host.name, work, result);
       return result.stdout;
@@ -229,7 +231,15 @@ export class ImageStore implements ImageVerbs {
 
 /** What a copy that was made tells of itself. */
 interface Copy {
-  /** Null: somebody else has copied it meanwhile. */
+  /** As it is on the host; null: somebody else has copied it meanwhile. */
+  readonly file: ImageFile | null;
+  /** Null: not known yet. */
   readonly sha256: string | null;
   readonly source: string;
+}
+
+/** @throws IMAGE_UNTRUSTED */
+function baseOf(file: ImageFile): BaseImage {
+  const { format, virtualSizeBytes } = checkImageHeader(file.path, file.header, file.sizeBytes);
+  return { path: file.path, format, virtualSizeBytes, file };
 }

@@ -6,6 +6,8 @@
  * its successors wait for, a disk inside the fence of its computer, where work that comes late finds newer work begun.
  */
 
+import { IMAGE_FILES, NO_IMAGES } from './image-sight';
+
 /** How a script says what stood in its way. */
 export const EXIT = { busy: 16, diskFull: 28, damaged: 65, wrongSum: 66, lockTimeout: 75 } as const;
 
@@ -58,15 +60,17 @@ tell_progress() {
  * Copies or converts an image from the repository into the datastore, unless it is there.
  * `$1` final `$2` part `$3` lock `$4` seconds that it may take, the wait for the lock included `$5` source format
  * `$6` format `$7` domain XML beside the source `$8` its final name `$9` most bytes of the copy, then the sources.
- * Lines for us: `@@total KiB`, `@@progress KiB`, `@@free KiB` when they are too few, `@@sum SHA256` of a copy that was made.
- * The checksum is taken while the copy or the write-back goes on; a `SOURCE.sha256` beside the source is heeded.
+ * Lines for us: `@@total KiB`, `@@progress KiB`, `@@free KiB` when they are too few, `@@made LINE` of a copy that was made, as
+ * `image_line` has it. A `SOURCE.sha256` beside the source is heeded: the source is read for it while the copy goes on, and a
+ * plain copy has that sum (`@@sum SHA256`). No other sum is taken here, for reading costs more than writing did.
+ * By stdin come changes of the registry of a Windows, or nothing; `@@skipped virt-win-reg` where nobody can make them.
  */
 export const COPY_FROM_REPOSITORY = `
 set -eu
-${FREE_KIB}${LIMITED}${SUM_OF}${PROTECT}${CHECK_TABLES}${TELL_PROGRESS}
+${FREE_KIB}${LIMITED}${SUM_OF}${PROTECT}${CHECK_TABLES}${TELL_PROGRESS}${IMAGE_FILES}
 final=$1 part=$2 lock=$3 wait=$4 from=$5 to=$6 xml=$7 final_xml=$8 most=$9
 shift 9
-limit_seconds=$wait limit_bytes=$most copy= watcher=
+limit_seconds=$wait limit_bytes=$most copy= watcher= registry=$(cat)
 is_plain() { [ "$from" = "$to" ] && [ "$count" -eq 1 ]; }
 count=$#
 needed=0
@@ -81,30 +85,41 @@ done
 echo "@@total $needed"
 mkdir -p "\${final%/*}"
 tell_progress & watcher=$!
-trap 'kill $watcher $copy 2>/dev/null || :; rm -f "$part"' EXIT
+trap 'kill $watcher $copy 2>/dev/null || :; rm -f "$part" "$part.reg"' EXIT
 exec 9>>"$lock"
 flock -w "$wait" 9 || exit ${EXIT.lockTimeout}
-[ ! -e "$final" ] || exit 0
-rm -f "$final".*.part
+# Somebody made it meanwhile, in this format or in another.
+for file in "\${final%.*}".*; do
+  extension=\${file#"\${final%.*}."}
+  case $extension in '*' | *.* | ${[...NO_IMAGES].join(' | ')}) ;; *) exit 0 ;; esac
+done
+rm -f "$final".*.part "$final".*.part.reg
 free=$(free_kib "\${final%/*}")
 [ "$free" -ge "$needed" ] || { echo "@@free $free"; exit ${EXIT.diskFull}; }
-if is_plain; then cp "$1" "$part" & else limited convert -f "$from" -O "$to" "$@" "$part" & fi
-copy=$!
-sum=
-if is_plain || [ -f "$1.sha256" ]; then sum=$(sum_of "$1"); fi
+if is_plain; then cp "$1" "$part" & else limited convert -W -m 16 -f "$from" -O "$to" "$@" "$part" & fi
+copy=$! sum=
+if [ $# -eq 1 ] && [ -f "$1.sha256" ]; then
+  sum=$(sum_of "$1")
+  [ "$sum" = "$(head -c 64 "$1.sha256")" ] || exit ${EXIT.wrongSum}
+fi
 wait "$copy"
-if [ -f "$1.sha256" ] && [ $# -eq 1 ] && [ "$sum" != "$(head -c 64 "$1.sha256")" ]; then exit ${EXIT.wrongSum}; fi
+if [ -n "$registry" ] && ! command -v virt-win-reg >/dev/null; then echo '@@skipped virt-win-reg'; registry=; fi
+if [ -n "$registry" ]; then
+  sum=
+  printf '%s\n' "$registry" >"$part.reg"
+  timeout --foreground -k 5 "$wait" virt-win-reg --format="$to" --merge "$part" "$part.reg" </dev/null >&2
+fi
 sync "$part" &
 copy=$!
-is_plain || sum=$(sum_of "$part")
 check_tables "$to" "$part"
 wait "$copy"
-if is_plain && [ "$(stat -c %s "$1")" -ne "$(stat -c %s "$part")" ]; then echo 'the source changed meanwhile' >&2; exit 1; fi
+if is_plain && [ -z "$registry" ] && [ "$(stat -c %s "$1")" -ne "$(stat -c %s "$part")" ]; then echo 'the source changed meanwhile' >&2; exit 1; fi
 protect "$part"
 if [ -f "$xml" ] && [ ! -e "$final_xml" ]; then cp "$xml" "$final_xml.part" && mv "$final_xml.part" "$final_xml"; fi
 mv "$part" "$final"
 sync "\${final%/*}"
-echo "@@sum $sum"
+! is_plain || [ -z "$sum" ] || echo "@@sum $sum"
+echo "@@made $(image_line "$final")"
 `;
 
 /** A disk that a running guest has open refuses a plain \`info\` and answers \`info -U\`. */

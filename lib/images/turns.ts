@@ -13,18 +13,19 @@ const lines = new Map<string, Line>();
 
 /**
  * @param thing what must not be worked on twice at once, in this process
- * @param work  may tell how far it is
+ * @param work  may tell how far it is; hears whether it had to wait for others
  * @param hear  told what the work of others and one's own tells
  */
 export async function oneAfterAnother<T>(
   thing: string,
-  work: (tell: (news: number) => void) => Promise<T>,
+  work: (tell: (news: number) => void, waited: boolean) => Promise<T>,
   hear: (news: number) => void = () => {},
 ): Promise<T> {
+  const waited = lines.has(thing);
   const line = lines.get(thing) ?? { last: Promise.resolve(), listeners: new Set() };
   lines.set(thing, line);
   line.listeners.add(hear);
-  const mine = run(line.last, () => work((news) => line.listeners.forEach((listener) => listener(news))));
+  const mine = run(line.last, () => work((news) => line.listeners.forEach((listener) => listener(news)), waited));
   line.last = mine;
   try {
     return await mine;

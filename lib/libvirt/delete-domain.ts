@@ -93,7 +93,7 @@ function ownFilesOf(computer: HostedComputer, look: HostLook, domains: readonly 
   const disks = domains.flatMap((domain) => domain.disks).filter((file) => isOwnDisk(computer, look, file, domains));
   const bases = new Set(disks.map((file) => file.slice(0, file.lastIndexOf('.'))));
   const beside = look.files.filter((file) => {
-    const found = /^(.*)\.(console\.log|[a-z0-9]+\.lock)$/.exec(file);
+    const found = /^(.*)\.(console\.log|seed\.iso|[a-z0-9]+\.lock)$/.exec(file);
     return found !== null && bases.has(found[1]!);
   });
   return [...disks, ...beside, ...look.files.filter((file) => isXmlFileOf(shortName, file))];
@@ -123,6 +123,8 @@ function leftoversOf(computer: HostedComputer, look: HostLook, leaving: readonly
     (file) =>
       file === names.overlay ||
       file === names.consoleLog ||
+      file === names.seed ||
+      (file.startsWith(`${names.seed}.`) && file.endsWith('.part')) ||
       (file.startsWith(`${names.overlay}.`) && /\.(part|lock)$/.test(file)) ||
       (file.startsWith(`${names.xml}.`) && file.endsWith('.part')) ||
       isXmlFileOf(names.shortName, file),

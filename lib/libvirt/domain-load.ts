@@ -4,12 +4,13 @@ import { ProvisiondError, findError } from '../errors';
 import { refuseStrangers, removeDomains } from './delete-domain';
 import { hasAddress, releaseAddress, reserveAddress } from './dhcp';
 import { isDiskFull } from '../images/qemu-img';
-import { checkBoot, checkDiskFormat, defaultDomainXml, driverContext } from './generate-domain';
+import { checkBoot, checkDiskFormat, defaultDomainXml, driverContext, masterHardware } from './generate-domain';
 import { hostFacts } from './host-facts';
 import type { HostedComputer } from './hosted-computer';
 import type { HostLook, SeenDomain } from './look';
 import { resolveNetworks } from './networks';
 import { isUp, requireDomain, startDomain, stopDomain } from './power';
+import { writeSeed } from './seed';
 import { virshError } from './virsh';
 import { buildXml } from '../xml';
 
@@ -103,16 +104,24 @@ export class DomainLoad {
     const { overlay } = this.computer.names;
     const own = this.ownIn(look);
     // A driver may keep its guests' disks elsewhere, or give them none: what a defined domain has not, it does not need.
-    return own !== null && (look.files.includes(overlay) || !own.disks.includes(overlay));
+    if (own === null || (this.wantsSeed(look) && !look.files.includes(this.computer.names.seed))) return false;
+    return look.files.includes(overlay) || !own.disks.includes(overlay);
   }
 
   async makeDisks(signal: AbortSignal): Promise<void> {
     const { computer } = this;
-    const { overlay } = computer.names;
+    const { overlay, seed } = computer.names;
     await computer.view.change(
-      () => this.callDriver('preDefine', signal),
-      (look) => ({ ...look, files: [...new Set([...look.files, overlay])] }),
+      async (look) => {
+        await this.callDriver('preDefine', signal);
+        if (this.wantsSeed(look)) await writeSeed(computer);
+      },
+      (look) => ({ ...look, files: [...new Set([...look.files, overlay, ...(this.wantsSeed(look) ? [seed] : [])])] }),
     );
+  }
+
+  private wantsSeed(look: HostLook): boolean {
+    return masterHardware(look.masterXml).wantsSeed;
   }
 
   /** Whatever this load has left on the host that no domain uses: disk, unfinished parts, XML file. */

@@ -26,6 +26,8 @@ export interface DomainXmlInput {
   readonly clockOffset: 'utc' | 'localtime';
   readonly boot: BootPlan;
   readonly disk: DomainDisk;
+  /** A volume that tells a cloud image what it is, on the host; left out: the guest knows by itself. */
+  readonly seed?: string;
   readonly interfaces: readonly DomainInterface[];
   /** File on the host that takes what the guest's serial console says. */
   readonly consoleLog: string;
@@ -62,7 +64,7 @@ export function generateDefaultDomainXml(input: DomainXmlInput): DomainXml {
       name: text(input.name),
       uuid: text(input.uuid),
       description: text(describe(input)),
-      metadata: [identityMetadata(input.identity)],
+      metadata: [identityMetadata(input.identity, input.seed !== undefined)],
       memory: [memory],
       vcpu: text(String(input.vcpus)),
       ...bootElements(input.boot),
@@ -74,7 +76,7 @@ export function generateDefaultDomainXml(input: DomainXmlInput): DomainXml {
       on_crash: text('preserve'),
       devices: [
         {
-          disk: [disk(input.disk)],
+          disk: input.seed === undefined ? [disk(input.disk)] : [disk(input.disk), seedDisk(input.seed, input.disk)],
           interface: input.interfaces.map(networkInterface),
           serial: [{ $: { type: 'pty' }, log: [{ $: { file: input.consoleLog, append: 'on' } }] }],
           console: [{ $: { type: 'pty' }, target: [{ $: { type: 'serial', port: '0' } }] }],
@@ -133,6 +135,18 @@ function disk({ path, format, driverName, bus, cache }: DomainDisk): XmlNode {
     driver: [{ $: driver }],
     source: [{ $: { file: path } }],
     target: [{ $: { dev: `${DEVICE_PREFIXES[bus] ?? 'sd'}a`, bus } }],
+  };
+}
+
+/** On the bus of the disk, which the guest has a driver for; QEMU's IDE has no disks that are read-only, but CD-ROMs. */
+function seedDisk(path: string, { driverName, bus }: DomainDisk): XmlNode {
+  const device = bus === 'ide' || bus === 'sata' ? 'cdrom' : 'disk';
+  return {
+    $: { type: 'file', device },
+    driver: [{ $: { name: driverName, type: 'raw' } }],
+    source: [{ $: { file: path } }],
+    target: [{ $: { dev: `${DEVICE_PREFIXES[bus] ?? 'sd'}b`, bus } }],
+    readonly: [{}],
   };
 }
 

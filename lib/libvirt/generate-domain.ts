@@ -2,6 +2,7 @@
 import { ProvisiondError } from '../errors';
 import { type BootPlan, FROM_DISK, bootMethod } from '../model/boot';
 import type { DomainXml, DriverContext, HostFactsForDriver, HypervisorDriver } from '../plugins/api';
+import { wantsSeed } from './domain-identity';
 import { KERNEL_FOLDERS, planBoot } from './boot-plan';
 import { type DomainDisk, VCL_MEMORY_FLOOR_MIB, generateDefaultDomainXml } from './domain-xml';
 import type { HostedComputer } from './hosted-computer';
@@ -35,6 +36,7 @@ export function defaultDomainXml(
     clockOffset: /windows/i.test(image.os.type) ? 'localtime' : 'utc',
     boot: bootOf(computer, driver),
     disk: loadDisk(computer, look, driver.diskDriverName, hardware.diskBus),
+    ...(hardware.wantsSeed && { seed: names.seed }),
     interfaces: guestInterfaces(computer, look, hardware.networkModel),
     consoleLog: names.consoleLog,
   });
@@ -50,14 +52,21 @@ function loadDisk(computer: HostedComputer, look: HostLook, driverName: string, 
  * Hardware that the image was made on, from the XML file beside it: the first disk's bus and the first interface's
  * model, where the file says nothing VCL's defaults. No file: virtio.
  */
-export function masterHardware(masterXml: string | null): { diskBus: string; networkModel: string } {
-  if (masterXml === null) return { diskBus: 'virtio', networkModel: 'virtio' };
+export function masterHardware(masterXml: string | null): MasterHardware {
+  if (masterXml === null) return { diskBus: 'virtio', networkModel: 'virtio', wantsSeed: false };
   const { domain } = parseXml(masterXml, 'the XML file beside the base image');
   const devices = firstOf(domain, 'devices');
   const disk = childrenOf(devices, 'disk').find((candidate) => (candidate.$?.device ?? 'disk') === 'disk');
   const diskBus = firstOf(disk, 'target')?.$?.bus ?? 'ide';
   const networkModel = firstOf(devices, 'interface', 'model')?.$?.type ?? 'rtl8139';
-  return { diskBus, networkModel };
+  return { diskBus, networkModel, wantsSeed: domain !== undefined && wantsSeed(domain) };
+}
+
+export interface MasterHardware {
+  readonly diskBus: string;
+  readonly networkModel: string;
+  /** A cloud image: its guests have to be told what they are. */
+  readonly wantsSeed: boolean;
 }
 
 /** What the hooks of a driver are given. */

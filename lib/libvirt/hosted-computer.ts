@@ -9,10 +9,19 @@ import { Fence } from '../host/fence';
 import { type Host, type RunOptions, type RunResult, script } from '../host/host';
 import { type NewBase, recordBase } from '../images/base-record';
 import { ImageStore } from '../images/image-store';
+import { windowsRegistryChanges } from '../images/windows-registry';
 import type { Log } from '../log';
 import type { BaseRecords } from '../model/base-file';
 import type { DomainIdentity } from '../model/identity';
-import { domainName, domainUuid, domainXmlPath, fileBaseName, generatedMac, overlayPath } from '../model/names';
+import {
+  domainName,
+  domainUuid,
+  domainXmlPath,
+  fileBaseName,
+  generatedMac,
+  overlayPath,
+  seedPath,
+} from '../model/names';
 import type { HostFacts, Reservation, VmProfile } from '../model/reservation';
 import { HostView } from './host-view';
 import { lookAtHost } from './look';
@@ -22,6 +31,8 @@ export type ProvisionerSettings = Pick<Config, 'xmlDirectory' | 'imageTimeoutMs'
   readonly imageCheckAtUse?: Config['imageCheckAtUse'];
   /** Least memory of a guest. Default: VCL's 512. */
   readonly memoryFloorMiB?: number;
+  /** Private keys for guests; cloud images get the public ones. */
+  readonly sshKeyFiles?: Config['sshKeyFiles'];
 };
 
 export interface ProvisionerParts {
@@ -51,6 +62,8 @@ export interface ComputerNames {
   readonly domain: string;
   readonly uuid: string;
   readonly overlay: string;
+  /** Of a cloud image's guest: what it is told. */
+  readonly seed: string;
   readonly xml: string;
   /** What the guest's serial console said. */
   readonly consoleLog: string;
@@ -96,6 +109,7 @@ export class HostedComputer {
       domain: domainName(computer, image),
       uuid: domainUuid(reservation.managementNode.id, computer.id, loadId),
       overlay,
+      seed: seedPath(host.profile, computer, image),
       xml: domainXmlPath(settings.xmlDirectory, computer, image),
       consoleLog: path.posix.join(host.profile.vmPath, `${fileBaseName(computer, image)}.console.log`),
     };
@@ -126,6 +140,7 @@ export class HostedComputer {
       changed: () => this.view.forget(),
       signal: this.signal,
       log: this.log,
+      registryChanges: windowsRegistryChanges(this.reservation.image.os),
       ...(bases && {
         trust: { hostId, records: bases, checkAtUse: this.settings.imageCheckAtUse ?? 'stamp', log: this.log },
       }),

@@ -81,6 +81,9 @@ folder=$disks
 while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
 df -PTk "$folder" | awk 'END { print $2, $5 }'
 section master-xml
-[ ! -f "$datastore/$image.xml" ] || head -c 262144 "$datastore/$image.xml"
+# Of an image that is still to be copied it comes with it.
+for file in "$datastore/$image.xml" \${repository:+"$repository/$image/$image.xml" "$repository/$image.xml"}; do
+  [ ! -f "$file" ] || { head -c 262144 "$file"; break; }
+done
 exit 0
 `;

@@ -6,6 +6,7 @@ import { ProvisiondError } from '../errors';
 import { script } from '../host/host';
 import { type ImageSight, parseImageFiles } from '../images/image-sight';
 import type { DomainIdentity } from '../model/identity';
+import { isSeed } from '../model/names';
 import type { XmlNode } from '../plugins/api';
 import { type DhcpHost, readDhcpHosts } from './dhcp-hosts';
 import { readIdentity } from './domain-identity';
@@ -157,10 +158,10 @@ export function macsOf(domain: XmlNode): string[] {
   return interfaces.map((nic) => (firstOf(nic, 'mac')?.$?.address ?? '').toLowerCase());
 }
 
-/** Files of the hard disks of a domain. */
+/** Files of the hard disks of a domain; a seed is none of them: what is kept and captured has it not. */
 export function diskFiles(domain: XmlNode): string[] {
   return childrenOf(firstOf(domain, 'devices'), 'disk').flatMap((disk) => {
     const file = firstOf(disk, 'source')?.$?.file;
-    return file !== undefined && (disk.$?.device ?? 'disk') === 'disk' ? [file] : [];
+    return file !== undefined && !isSeed(file) && (disk.$?.device ?? 'disk') === 'disk' ? [file] : [];
   });
 }

@@ -42,6 +42,21 @@ export function overlayPath(
   return path.posix.join(profile.vmPath, `${fileBaseName(computer, image)}.${format}`);
 }
 
+/** The seed of a load of a cloud image, beside its disk. */
+export function seedPath(
+  profile: Pick<VmProfile, 'vmPath'>,
+  computer: Pick<ComputerFacts, 'shortName'>,
+  image: Pick<ImageFacts, 'id' | 'revision'>,
+): string {
+  return path.posix.join(profile.vmPath, `${fileBaseName(computer, image)}${SEED}`);
+}
+
+const SEED = '.seed.iso';
+
+export function isSeed(file: string): boolean {
+  return file.endsWith(SEED);
+}
+
 export function masterImagePath(profile: Pick<VmProfile, 'datastorePath'>, imageName: string, format: string): string {
   return path.posix.join(profile.datastorePath, `${imageName}.${format}`);
 }

@@ -3,8 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { randomBytes } from 'node:crypto';
 import { LocalHost } from '../../lib/host/local-host';
+import { copiesRecorded } from '../../lib/images/record-behind';
 import { HostedComputer } from '../../lib/libvirt/hosted-computer';
 import type { Log } from '../../lib/log';
 import { makeHostedReservation } from '../fixtures/hosted-reservation';
@@ -14,7 +16,7 @@ import type { Store } from '../../lib/store/store';
 import type { Measure } from './measure';
 
 const IMAGE = 'linux-bench1-v0';
-const DATA_MIB = 512;
+const DATA_MIB = 1024;
 const quiet: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => quiet };
 
 export async function measureCopies(rounds: number): Promise<Measure[]> {
@@ -35,7 +37,7 @@ export async function measureCopies(rounds: number): Promise<Measure[]> {
       const source = path.join(folder, 'repository', `${IMAGE}.${format}`);
       execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', format, content, source]);
       const target = path.join(folder, 'datastore', `${IMAGE}.qcow2`);
-      const plain = format === 'qcow2' ? 'cp "$1" "$2"' : `qemu-img convert -f ${format} -O qcow2 "$1" "$2"`;
+      const plain = format === 'qcow2' ? 'cp "$1" "$2"' : `qemu-img convert -W -m 16 -f ${format} -O qcow2 "$1" "$2"`;
       const raw = () => void execFileSync('sh', ['-c', `${plain} && sync "$2"`, 'sh', source, target]);
       const ours = () => copyByProvisiond(host, folder, store);
       const values = { provisiond: [] as number[], floor: [] as number[] };
@@ -46,9 +48,12 @@ export async function measureCopies(rounds: number): Promise<Measure[]> {
         ] as const) {
           rmSync(target, { force: true });
           execFileSync('sync');
+          // What the disk has still to do of the one before (it is told which blocks are free) is not the next one's.
+          await setTimeout(1500);
           const start = performance.now();
           await work();
           if (round >= 0) list.push(performance.now() - start);
+          await copiesRecorded();
         }
       }
       measures.push({

@@ -13,7 +13,7 @@ import { TinyGuests } from '../support/tiny-conditions';
 const ALL = process.env.PROVISIOND_LIFE === 'long';
 const TOGETHER: readonly PowerKind[] = ['snapshot', 'checkpoint'];
 const ASKED: readonly PowerKind[] = ['hard_shutdown', 'hard_reboot', 'suspend'];
-const UNDER_WAY: readonly PowerKind[] = ALL ? PAIRED_KINDS : ['suspend', 'checkpoint'];
+const UNDER_WAY: readonly PowerKind[] = ALL ? PAIRED_KINDS : ['suspend'];
 const LIMIT_MS = 180_000;
 
 let site: Site;

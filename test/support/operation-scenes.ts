@@ -24,6 +24,7 @@ export const OPERATION_SCENES: readonly OperationScene[] = [
   { kind: 'restore', from: 'Suspended', to: 'Halted', arguments: { discardState: true } },
   { kind: 'undo', from: 'Running', to: 'Running' },
   { kind: 'start', from: 'Halted', to: 'Running' },
+  { kind: 'hard_shutdown', from: 'Crashed', to: 'Halted', arguments: { coreDump: true } },
   { kind: 'start', from: 'Halted', to: 'Paused', arguments: { paused: true } },
   { kind: 'pause', from: 'Running', to: 'Paused' },
   { kind: 'unpause', from: 'Paused', to: 'Running' },

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   copyFileSync,
@@ -12,7 +13,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { recordBase } from '../../../lib/images/base-record';
+import { COPY_FROM_REPOSITORY } from '../../../lib/images/qemu-img';
+import { copiesRecorded } from '../../../lib/images/record-behind';
 import { HostedComputer } from '../../../lib/libvirt/hosted-computer';
 import type { Log } from '../../../lib/log';
 import { makeHostedReservation } from '../../fixtures/hosted-reservation';
@@ -68,7 +72,20 @@ function imagesOf(
   }).images;
 }
 
-const use = (options?: Parameters<typeof imagesOf>[0]) => imagesOf(options).ensureBase('qcow2');
+/** How often something is converted from now on. */
+function countConversions(before = ''): () => number {
+  const log = host.path('conversions');
+  writeFileSync(log, '');
+  const text = `#!/bin/sh\ncase $1 in convert) echo >>${log}; for last; do :; done; : >"$last"; ${before};; esac\nexec /usr/bin/qemu-img "$@"\n`;
+  writeFileSync(host.path('bin', 'qemu-img'), text, { mode: 0o755 });
+  return () => readFileSync(log, 'utf8').length;
+}
+
+const use = async (options?: Parameters<typeof imagesOf>[0]) => {
+  const base = await imagesOf(options).ensureBase('qcow2');
+  await copiesRecorded();
+  return base;
+};
 
 describe('a base image that was copied', () => {
   it.each([
@@ -216,6 +233,7 @@ describe('a copy', () => {
   it('is made once for ten computers, on two hosts with shared storage and two daemons', async () => {
     makeSound(inRepository(`${IMAGE}.vmdk`), 'vmdk');
     host.fail('qemu-img', { delayMs: 300 });
+    const converted = countConversions();
     const second = new FakeHost({ name: 'second' });
     hosts.push(second);
     for (const name of ['faults', 'bin'])
@@ -231,6 +249,50 @@ describe('a copy', () => {
     expect(known.map(({ hostId }) => hostId)).toEqual([900, 901]);
     expect(known.filter(({ source }) => source.startsWith('copied'))).not.toEqual([]);
     expect(new Set(known.map(({ sha256 }) => sha256))).toEqual(new Set([sumOf(base())]));
+    expect(converted()).toBe(1);
+  });
+
+  it('that outlived its daemon is waited for and adopted: nobody copies a second time', async () => {
+    makeSound(inRepository(`${IMAGE}.vmdk`), 'vmdk');
+    const converted = countConversions('sleep 2; ');
+    // The daemon is gone with kill -9 and its way to the host with it; over there the script goes on.
+    const lock = host.path('datastore', `.${IMAGE}.lock`);
+    const args = [
+      base(),
+      `${base()}.dead.part`,
+      lock,
+      '60',
+      'vmdk',
+      'qcow2',
+      '/none.xml',
+      base(`${IMAGE}.xml`),
+      '90000000',
+    ];
+    const orphan = spawn('sh', ['-c', COPY_FROM_REPOSITORY, 'sh', ...args, inRepository(`${IMAGE}.vmdk`)], {
+      ...{
+        detached: true,
+        stdio: 'ignore',
+        env: { ...process.env, PATH: `${host.path('bin')}:${process.env['PATH']}` },
+      },
+    });
+    const gone = once(orphan, 'exit');
+    while (!host.files('datastore').some((name) => name.endsWith('.dead.part'))) await setTimeout(20);
+    const percents: number[] = [];
+    expect(await use({ onPercent: (percent) => percents.push(percent) })).toMatchObject({ path: base() });
+    await gone;
+    expect(converted()).toBe(1);
+    expect(host.files('datastore')).toEqual([`.${IMAGE}.lock`, `${IMAGE}.qcow2`]);
+    expect(await t.store.findBaseFiles(IMAGE)).toMatchObject([{ sha256: sumOf(base()), damage: null }]);
+  });
+
+  it('is not believed when the source vanishes in the middle, and nothing of it stays', async () => {
+    makeSound(inRepository(`${IMAGE}.vmdk`), 'vmdk');
+    await imagesOf().findFiles();
+    const gone = imagesOf().ensureBase('qcow2');
+    host.fail('qemu-img', { delayMs: 300 });
+    rmSync(inRepository(`${IMAGE}.vmdk`));
+    await expect(gone).rejects.toMatchObject({ code: expect.stringMatching(/IMAGE_(NOT_FOUND|COPY_FAILED)/) });
+    expect(host.files('datastore').filter((name) => !name.endsWith('.lock'))).toEqual([]);
   });
 
   it('tells how far it is to everybody who waits for it', async () => {
