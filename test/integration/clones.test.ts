@@ -59,7 +59,7 @@ async function disksOf(computer: string): Promise<string[]> {
   return [...(await definition(computer)).matchAll(/<source file='([^']*)'/g)].map(([, file]) => file!);
 }
 const state = async (computer: string) => (await site.virsh('domstate', domains.get(computer)!)).trim();
-const bases = () => readdirSync(site.datastore).filter((file) => file.includes('.base-'));
+const bases = () => readdirSync(site.datastore).filter((file) => /\.base-.*\.qcow2$/.test(file));
 /** The guests obey their button, sooner or later. */
 const PATIENT = { timeoutSeconds: 30, hard: true };
 
