@@ -31,6 +31,8 @@ describe('an unmodified cloud image', () => {
     expect(await site.inGuest(GUEST, 'cut -d: -f1 /etc/passwd')).not.toMatch(/^debian$/m);
     expect(readdirSync(site.vms).filter((name) => name.endsWith('.seed.iso'))).toHaveLength(1);
 
+    // Emulated, cloud-init and a log-in at once are more than the seconds that a guest in use is given.
+    await site.inGuest(GUEST, 'cloud-init status --wait || true');
     await site.frontEnd.connect(requestId, '192.168.122.1');
     await eventually(async () => (await site.requestState(requestId))?.startsWith('inuse/') ?? false, 120);
     const connected = await site.frontEnd.show(requestId);
