@@ -61,12 +61,18 @@ async function checkClock(findings: Findings, store: Store): Promise<void> {
   const asked = Date.now();
   const theirs = Date.parse((await store.now()).replace(' ', 'T'));
   const middle = (asked + Date.now()) / 2;
-  const seconds = Math.round((theirs - middle) / 1000);
-  const text = `the clock of the database is ${Math.abs(seconds)} s ${seconds < 0 ? 'behind' : 'ahead of'} ours`;
-  const remedy = 'Set clock and time zone of both alike (NTP, timedatectl set-timezone)';
-  if (Math.abs(seconds) >= CLOCK_PROBLEM_SECONDS) findings.problem('clock', text, remedy);
-  else if (Math.abs(seconds) >= CLOCK_WARNING_SECONDS) findings.warning('clock', text, remedy);
-  else findings.ok('clock', text);
+  judgeClocks(findings, 'clock', 'the database', 'ours', Math.round((theirs - middle) / 1000));
+  const webSeconds = await store.frontEndSecondsAhead();
+  if (webSeconds !== null) judgeClocks(findings, 'clock of the web', 'the front end', "the database's", webSeconds);
+}
+
+function judgeClocks(findings: Findings, check: string, whose: string, other: string, seconds: number): void {
+  const text = `the clock of ${whose} is ${Math.abs(seconds)} s ${seconds < 0 ? 'behind' : 'ahead of'} ${other}`;
+  const remedy =
+    'Set clock and time zone of both alike (NTP, timedatectl set-timezone; of PHP: date.timezone in php.ini)';
+  if (Math.abs(seconds) >= CLOCK_PROBLEM_SECONDS) findings.problem(check, text, remedy);
+  else if (Math.abs(seconds) >= CLOCK_WARNING_SECONDS) findings.warning(check, text, remedy);
+  else findings.ok(check, text);
 }
 
 async function checkManagementNode({ config }: App, store: Store): Promise<string> {

@@ -1,7 +1,7 @@
 /** VMs and operations as people read them. */
 import { printable } from '../log-line';
 import type { MachinePower } from '../store/front-end';
-import type { OperationDetails, VmDetails, VmHistoryEntry, VmSummary } from '../store/vm-front-end';
+import type { OperationDetails, VmDetails, VmHistoryEntry, VmSummary, VmVolume } from '../store/vm-front-end';
 import type { Printer } from './printer';
 import type { Cell, Style } from './terminal';
 import { duration } from './terminal';
@@ -44,10 +44,23 @@ export function describeVm(vm: VmDetails, print: Printer): string {
         .join('; ') || null,
     ],
     ['after crash', vm.afterCrash],
+    ...vm.volumes.map((volume): [string, string] => ['volume', describeVolume(volume)]),
+    [
+      'undo',
+      vm.undoable[0]
+        ? `operation ${vm.undoable[0].operationId}, for ${duration(vm.undoable[0].secondsLeft * 1000)}`
+        : null,
+    ],
   ];
   const lines = facts.flatMap(([name, value]) => (value === null ? [] : [`${name.padEnd(12)} ${printable(value)}`]));
   const story = vm.history.flatMap((entry) => storyLine(entry, print) ?? []);
   return [`VM ${vm.computer}`, ...lines, ...(story.length > 0 ? ['', ...story] : [])].join('\n');
+}
+
+/** `root: vda, system, 10240 MiB, /images/vm1_12-v0.qcow2` */
+function describeVolume({ name, type, target, sizeBytes, path, attached }: VmVolume): string {
+  const where = attached ? target : 'in no VM';
+  return `${name}: ${[where, type, `${Math.ceil(sizeBytes / 2 ** 20)} MiB`, path].join(', ')}`;
 }
 
 export function operationTable(operations: readonly OperationDetails[], print: Printer): string {

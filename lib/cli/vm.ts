@@ -18,6 +18,12 @@ interface AskOptions {
   readonly timeout?: number;
   readonly snapshot?: string;
   readonly description?: string;
+  readonly image?: string;
+  readonly iso?: string;
+  readonly size?: number;
+  readonly hard?: true;
+  readonly discardState?: true;
+  readonly dryRun?: true;
   readonly key?: string;
   readonly by?: string;
   readonly wait: boolean;
@@ -44,6 +50,12 @@ function addKindVerb(vm: Command, execute: Execute, kind: OperationKind): void {
   if (has('timeoutSeconds')) verb.option('--timeout <seconds>', 'how long the guest gets', wholeNumber(1, 86_400));
   if (has('coreDump')) verb.option('--core-dump', 'keep the memory of a guest that crashed, beside its disks');
   if (has('snapshot')) verb.requiredOption('--snapshot <name>', 'which snapshot');
+  if (has('image')) verb.option('--image <name>', 'another image, by its pretty name or that of its files');
+  if (has('iso')) verb.option('--iso <file>', 'an ISO image of the datastore');
+  if (has('sizeMiB')) verb.option('--size <MiB>', 'how large the volume is to be', wholeNumber(1, 8 << 20));
+  if (has('hard')) verb.option('--hard', 'pull the plug when the guest does not obey');
+  if (has('discardState')) verb.option('--discard-state', 'discard the saved memory of a suspended VM');
+  if (has('dryRun')) verb.option('--dry-run', 'tell what would be done, and leave it at that');
   if (has('name')) verb.option('--snapshot <name>', 'what to call it').option('--description <text>', 'what for');
   verb.action((computer: string, options: AskOptions, command: Command) =>
     execute(command, (app) => ask(app, { kind, computer, options })),
@@ -52,7 +64,8 @@ function addKindVerb(vm: Command, execute: Execute, kind: OperationKind): void {
 
 async function ask(app: App, wish: { kind: OperationKind; computer: string; options: AskOptions }): Promise<ExitCode> {
   const { kind, computer, options } = wish;
-  const { paused, coreDump, timeout, snapshot, description, key } = options;
+  const { paused, coreDump, timeout, snapshot, description, key, size, image, iso, hard, discardState, dryRun } =
+    options;
   const isTaken = Object.hasOwn(kind.example as object, 'name');
   const operation: NewOperation = {
     kind: kind.name,
@@ -63,6 +76,12 @@ async function ask(app: App, wish: { kind: OperationKind; computer: string; opti
       ...(timeout !== undefined && { timeoutSeconds: timeout }),
       ...(snapshot !== undefined && { [isTaken ? 'name' : 'snapshot']: snapshot }),
       ...(description !== undefined && { description }),
+      ...(size !== undefined && { sizeMiB: size }),
+      ...(image !== undefined && { image }),
+      ...(iso !== undefined && { iso }),
+      ...(hard && { hard }),
+      ...(discardState && { discardState }),
+      ...(dryRun && { dryRun }),
     },
     requestedBy: options.by ?? `${userInfo().username} (command line)`,
     ...(key !== undefined && { idempotencyKey: key }),

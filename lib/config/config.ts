@@ -32,6 +32,10 @@ export interface Config {
   readonly vmWatchIntervalMs: number;
   /** How long operations that are over, and the history of VMs, are kept. */
   readonly operationRetentionDays: number;
+  /** How long a VM must have run on new disks before its old ones are put aside. */
+  readonly startProofMs: number;
+  /** How long what was replaced is kept, and can be brought back. */
+  readonly trashDays: number;
   readonly retryAttempts: number;
   readonly retryDelayMs: number;
   readonly userPasswordLength: number;

@@ -178,6 +178,16 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
     'How long operations that are over, and the history of VMs, are kept.',
     30,
   ),
+  startProofMs: setting(
+    wholeNumber(0, HOUR, 'milliseconds'),
+    'How long a VM must have run on new disks before its old ones are put aside; when it does not, it gets them back.',
+    10_000,
+  ),
+  trashDays: setting(
+    wholeNumber(0, 3650, 'days'),
+    'How long disks that were replaced are kept, so that the change can be undone.',
+    7,
+  ),
 
   metrics: setting(
     listenAddress,

@@ -193,10 +193,7 @@ class SshGuestSession implements GuestSession {
   async serves(target: GuestTarget): Promise<boolean> {
     const isSame = target.user === this.#user && target.port === this.#port;
     if (!isSame || !this.#ssh.connected || (target.hostKey !== null && target.hostKey !== this.hostKey)) return false;
-    return this.run(['true'], { timeoutMs: ALIVE_TIMEOUT_MS, expect: 'any' }).then(
-      () => true,
-      () => false,
-    );
+    return this.#ssh.answers(ALIVE_TIMEOUT_MS);
   }
 
   async close(): Promise<void> {

@@ -5,12 +5,16 @@ import { asGuestError } from './guest-errors';
 import type { GuestSession } from './guest-session';
 import { type RunResult, script } from './host';
 import { powershell } from './powershell';
+import { quoteCommand } from './shell-quote';
 
 const END_OF_PROGRAM = '@@input';
 
+/** What small ssh servers take as one command: dropbear 9000 bytes, of which the session needs some for itself. */
+const LONGEST_COMMAND_BYTES = 8600;
+
 /**
- * The program comes by standard input, before its own input: small ssh servers refuse long commands (dropbear: 9000
- * bytes). The shell's `read` takes byte by byte, so that what follows is left for the program.
+ * For programs that are too long for a command: they come by standard input, before their own input. The shell's `read`
+ * takes byte by byte, so that what follows is left for the program; that costs an emulated guest some 10 ms a kilobyte.
  */
 const READ_AND_RUN = `program=
 while IFS= read -r line; do
@@ -19,6 +23,12 @@ while IFS= read -r line; do
 "
 done
 eval "$program"`;
+
+function commandFor(text: string, args: readonly (string | number)[], input: string) {
+  const argv = script(text, ...args);
+  if (Buffer.byteLength(quoteCommand(argv)) <= LONGEST_COMMAND_BYTES) return { argv, stdin: input };
+  return { argv: script(READ_AND_RUN, ...args), stdin: `${text}\n${END_OF_PROGRAM}\n${input}` };
+}
 
 export interface GuestOptions {
   /** Deadline of one script; left out: the session's own. */
@@ -39,17 +49,13 @@ export function asGuest(
   return {
     address: session.address,
     async script(name, text, args = [], input = '') {
-      const { argv, stdin } = shell === 'powershell' ? powershell(text, args, input) : posix(text, args, input);
+      const { argv, stdin } = shell === 'powershell' ? powershell(text, args, input) : commandFor(text, args, input);
       const result = await session.run(argv, { ...options, stdin, expect: 'any' }).catch((error: unknown) => {
         throw asGuestError(error);
       });
       return readResults(session, name, result, log);
     },
   };
-}
-
-function posix(text: string, args: readonly (string | number)[], input: string) {
-  return { argv: script(READ_AND_RUN, ...args), stdin: `${text}\n${END_OF_PROGRAM}\n${input}` };
 }
 
 /** `@@name value`: a result; `@@error message`: why the script failed, in words for people. */

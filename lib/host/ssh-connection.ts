@@ -85,6 +85,25 @@ async function readKeys(to: SshAddress): Promise<{ methods: PublicKeyAuthMethod[
   return { methods, unusable };
 }
 
+/**
+ * Whether the other side still answers. Asked to cancel a forwarding that nobody asked for: any server refuses that at
+ * once, without the process that a command would cost it.
+ */
+export function answers({ client }: SshConnection, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), timeoutMs);
+    try {
+      client.unforwardIn('127.0.0.1', 0, () => {
+        clearTimeout(timer);
+        resolve(true);
+      });
+    } catch {
+      clearTimeout(timer);
+      resolve(false); // the connection is gone
+    }
+  });
+}
+
 /** One attempt, from the socket to the log-in. */
 class Handshake {
   hostKey = '';

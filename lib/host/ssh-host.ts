@@ -12,7 +12,7 @@ import type { ClosableHost, RunOptions, RunResult } from './host';
 import { quoteCommand } from './shell-quote';
 import { Slots } from './slots';
 import { ChannelRefused, ConnectionGone, startCommand } from './ssh-command';
-import { type SshAddress, type SshConnection, connect } from './ssh-connection';
+import { type SshAddress, type SshConnection, answers, connect } from './ssh-connection';
 
 export { fetchHostKey } from './ssh-connection';
 
@@ -54,6 +54,12 @@ export class SshHost implements ClosableHost {
   /** Whether a connection stands, as far as we know. */
   get connected(): boolean {
     return this.#connection !== undefined;
+  }
+
+  /** Whether whoever is at the other end of the connection that stands still answers. */
+  async answers(timeoutMs: number): Promise<boolean> {
+    const connection = this.#connection;
+    return connection !== undefined && (await answers(connection, timeoutMs)) && this.#connection === connection;
   }
 
   get way(): WayState {

@@ -29,7 +29,9 @@ export function explain(hostName: string, work: Work, result: RunResult): Provis
   if (result.exitCode === EXIT.diskFull || isDiskFull(result.stderr)) {
     const freeKiB = lastNumber(result.stdout, 'free') ?? 0;
     const neededKiB = work.neededKiB ?? lastNumber(result.stdout, 'total') ?? 0;
-    const message = `${where}: folder ${work.folder} has ${mib(freeKiB)} MiB free and needs ${mib(neededKiB)} MiB`;
+    // Rounded apart, so that nobody reads that 64 MiB are not enough for 64 MiB.
+    const [free, needed] = [Math.floor(freeKiB / 1024), Math.ceil(neededKiB / 1024)];
+    const message = `${where}: folder ${work.folder} has ${free} MiB free and needs ${needed} MiB`;
     return new ProvisiondError('HOST_DISK_FULL', message, { details: { folder: work.folder, freeKiB, neededKiB } });
   }
   if (result.exitCode === EXIT.busy) {
@@ -67,8 +69,4 @@ export function mostBytesOf(sources: readonly ImageFile[], headers: readonly Ima
 function lastNumber(text: string, name: string): number | null {
   const found = [...text.matchAll(new RegExp(`^@@${name} (\\d+)$`, 'gm'))].at(-1);
   return found ? Number(found[1]) : null;
-}
-
-function mib(kib: number): number {
-  return Math.ceil(kib / 1024);
 }

@@ -25,6 +25,7 @@ export interface DiskInfo {
   /** As it stands in the file, and the absolute path that it means; null: no overlay. */
   readonly backingFile: string | null;
   readonly backingFileActualPath: string | null;
+  readonly backingFormat: string | null;
   readonly snapshots: readonly DiskSnapshot[];
 }
 
@@ -45,6 +46,7 @@ interface Said {
   readonly 'cluster-size'?: number;
   readonly 'backing-filename'?: string;
   readonly 'full-backing-filename'?: string;
+  readonly 'backing-filename-format'?: string;
   readonly snapshots?: readonly {
     readonly id: string;
     readonly name: string;
@@ -61,11 +63,16 @@ interface Said {
  */
 export async function readDiskInfo(host: Host, file: string, format: string): Promise<DiskInfo> {
   const { stdout } = await host.run(script(INFO, file, format));
+  return parseDiskInfo(stdout, `${file} on host ${host.name}`);
+}
+
+/** Reads what `qemu-img info --output=json` said of a file. @throws COMMAND_FAILED */
+export function parseDiskInfo(json: string, what: string): DiskInfo {
   let said: Said;
   try {
-    said = JSON.parse(stdout) as Said;
+    said = JSON.parse(json) as Said;
   } catch (cause) {
-    throw new ProvisiondError('COMMAND_FAILED', `reading what qemu-img says of ${file} on host ${host.name}`, {
+    throw new ProvisiondError('COMMAND_FAILED', `reading what qemu-img says of ${what}: ${json.slice(0, 300)}`, {
       cause,
     });
   }
@@ -80,6 +87,7 @@ export async function readDiskInfo(host: Host, file: string, format: string): Pr
     clusterSizeBytes: said['cluster-size'] ?? null,
     backingFile,
     backingFileActualPath: said['full-backing-filename'] ?? backingFile,
+    backingFormat: said['backing-filename-format'] ?? null,
     snapshots: (said.snapshots ?? []).map((snapshot) => ({
       id: snapshot.id,
       tag: snapshot.name,

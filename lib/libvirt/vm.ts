@@ -114,9 +114,10 @@ done
 const WAIT_SECONDS = 20;
 
 export class Vm {
-  private readonly fence: Fence;
+  /** Of this work, for whatever else it does on the host. */
+  readonly fence: Fence;
 
-  constructor(private readonly parts: VmParts) {
+  constructor(readonly parts: VmParts) {
     const { computer, hostFacts, managementNodeId, token } = parts;
     const note = path.posix.join(hostFacts.profile.vmPath, `.${computer.shortName}.load`);
     this.fence = new Fence(note, managementNodeId, token);
@@ -147,7 +148,7 @@ export class Vm {
     const { states, saved = 'any', long } = guard;
     const what = `${doing} domain ${name} on host ${this.host.name}`;
     const args = [uuid, states.join('|'), saved, long ? 'long' : 'short', ...virsh];
-    const result = await this.script(what, GUARDED, args, long);
+    const result = await this.script(what, GUARDED, args, { long });
     if (result.exitCode === 0) return result;
     if (result.exitCode === BAD_STATE) {
       const message = `${what}: ${complaints(result.stderr).join(', ')} now`;
@@ -168,7 +169,7 @@ export class Vm {
     const { computer, hostFacts } = this.parts;
     const file = path.posix.join(hostFacts.profile.vmPath, `${computer.shortName}.core`);
     const what = `keeping the memory of domain ${name} on host ${this.host.name}`;
-    const result = await this.script(what, DUMP, [uuid, file], true);
+    const result = await this.script(what, DUMP, [uuid, file], { long: true });
     if (result.exitCode !== 0) throw virshError('LIBVIRT_FAILED', what, result);
     return { file, MiB: Number(result.stdout.trim()) };
   }
@@ -213,11 +214,24 @@ export class Vm {
     return result.exitCode === 0;
   }
 
-  private async script(doing: string, text: string, args: readonly string[], long?: true): Promise<RunResult> {
+  /**
+   * A constant script that changes something; its result is judged by the caller. Never cut off: it would go on over there.
+   * @throws CLAIM_LOST when newer work on the computer has begun
+   */
+  async script(
+    doing: string,
+    text: string,
+    args: readonly (string | number)[],
+    { long, stdin }: { readonly long?: true | undefined; readonly stdin?: string } = {},
+  ): Promise<RunResult> {
     try {
       const argv = script(this.fence.guard(text), ...this.fence.args, ...args);
       const timeoutMs = long ? { timeoutMs: this.parts.longTimeoutMs } : {};
-      const result = await this.host.run(argv, { expect: 'any', ...timeoutMs });
+      const result = await this.host.run(argv, {
+        expect: 'any',
+        ...timeoutMs,
+        ...(stdin !== undefined && { stdin }),
+      });
       this.fence.check(result.exitCode, doing);
       return result;
     } catch (error) {

@@ -57,6 +57,8 @@ const CANCELLED_BY_HARD_SHUTDOWN = new Set<string>([
   ...['clean_shutdown', 'clean_reboot', 'hard_reboot', 'shutdown', 'suspend', 'migrate'],
   // Beyond the Xen API: a harder operation is never held up by a softer one, whichever that is.
   ...['start', 'resume', 'pause', 'unpause', 'wake', 'snapshot', 'checkpoint', 'revert', 'delete_snapshot'],
+  // They go back to the old disks on their way out.
+  ...['restore', 'undo'],
 ]);
 const CANCELLED_BY_HARD_REBOOT = new Set<string>(
   [...CANCELLED_BY_HARD_SHUTDOWN].filter((kind) => kind !== 'shutdown' && kind !== 'hard_reboot'),

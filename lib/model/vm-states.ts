@@ -41,18 +41,29 @@ export const POWER_TABLE = {
   checkpoint:        row('E',         'same',      'same',      'same',      'E'),
   revert:            row('saved',     'saved',     'saved',     'saved',     'saved',     'saved'),
   delete_snapshot:   row('same',      'same',      'same',      'same',      'same'),
+  restore:           row('same',      'E',         'same',      'E',         'E'),
+  'restore discard': row('same',      'E',         'same',      'Halted',    'E'),
+  undo:              row('same',      'E',         'same',      'E',         'E'),
+  'undo discard':    row('same',      'E',         'same',      'Halted',    'E'),
 } as const satisfies Record<string, Row>;
 
 /** A row of the table: the name of a kind of operation, with what of its arguments matters. */
 export type Deed = keyof typeof POWER_TABLE;
 export const DEEDS = Object.keys(POWER_TABLE) as Deed[];
 
-/** Kinds of operation that have two rows. */
-export type PowerKind = Exclude<Deed, 'start paused' | 'resume paused'>;
+/** Kinds of operation; some have two rows. */
+export type PowerKind = Exclude<Deed, `${string} ${string}`>;
 export const POWER_KINDS = DEEDS.filter((deed): deed is PowerKind => !deed.includes(' '));
 
-export function deedOf(kind: PowerKind, { paused = false }: { readonly paused?: boolean } = {}): Deed {
-  return paused && (kind === 'start' || kind === 'resume') ? `${kind} paused` : kind;
+/** What of the arguments of an operation chooses the row. */
+export interface DeedOptions {
+  readonly paused?: boolean | undefined;
+  readonly discardState?: boolean | undefined;
+}
+
+export function deedOf(kind: PowerKind, { paused = false, discardState = false }: DeedOptions = {}): Deed {
+  const deed = `${kind}${paused ? ' paused' : ''}${discardState ? ' discard' : ''}`;
+  return DEEDS.find((known) => known === deed) ?? kind;
 }
 
 /** What a look at a domain tells of its power. */

@@ -7,12 +7,15 @@ import { power_state_reset } from './power/reset';
 import { clean_shutdown, hard_shutdown, shutdown } from './power/shutdown';
 import { resume, start } from './power/start';
 import { suspend } from './power/suspend';
+import { restore } from './volumes/restore';
+import { undo } from './volumes/undo';
 import { checkpoint, delete_snapshot, revert, snapshot } from './snapshots';
 
 const ALL: readonly OperationKind[] = [
   ...[start, pause, unpause, suspend, resume],
   ...[clean_shutdown, hard_shutdown, shutdown, clean_reboot, hard_reboot, wake, power_state_reset],
   ...[snapshot, checkpoint, revert, delete_snapshot],
+  ...[restore, undo],
 ];
 
 export const KINDS: ReadonlyMap<string, OperationKind> = new Map(ALL.map((kind) => [kind.name, kind]));

@@ -13,6 +13,7 @@ import type { Condition } from '../model/vm-states';
 import type { Step } from '../steps/step';
 import type { Operation, VmComputer } from '../store/operation-store';
 import type { Lease, Store } from '../store/store';
+import type { ChangePlan } from './volumes/plan';
 
 /** What every operation works with. */
 export interface OperationJob<A = unknown> {
@@ -36,6 +37,8 @@ export interface OperationJob<A = unknown> {
 export interface Journal {
   readonly from: Condition;
   readonly domainId: string | null;
+  /** Of operations that change what a VM is made of. */
+  readonly plan?: ChangePlan;
 }
 
 /** The job of an operation on a VM. */
@@ -48,7 +51,10 @@ export interface VmJob<A = unknown> extends OperationJob<A> {
   makeRoom(): Promise<void>;
 }
 
-export type VmStep<A = unknown> = Step<VmJob<A>>;
+/** An end that is no failure: nobody wanted more than to know. */
+export type Ending = 'looked';
+
+export type VmStep<A = unknown> = Step<VmJob<A>, Ending>;
 
 interface KindBase<A> {
   readonly name: string;
@@ -68,7 +74,7 @@ export interface VmKind<A = unknown> extends KindBase<A> {
 /** Concerns no single VM. */
 export interface FreeKind<A = unknown> extends KindBase<A> {
   readonly subject: 'none';
-  readonly steps: readonly Step<OperationJob<A>>[];
+  readonly steps: readonly Step<OperationJob<A>, Ending>[];
 }
 
 export type OperationKind<A = unknown> = VmKind<A> | FreeKind<A>;

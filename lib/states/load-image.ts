@@ -6,6 +6,7 @@ import path from 'node:path';
 import { ProvisiondError } from '../errors';
 import { loadSteps } from '../libvirt/load-steps';
 import { onlyWhen } from '../steps/step';
+import type { Transition } from '../store/store';
 import { SHORT_PATIENCE } from '../work/siblings';
 import { confirmServer } from './accounts';
 import type { Job, JobStep } from './job';
@@ -58,14 +59,20 @@ export function loadImage({ forced, inMaintenance }: LoadWish): JobStep[] {
   ];
 }
 
-function checkRequest(job: Job): void {
+/** @returns the end of a reservation that was over before anybody could begin it: nobody gets what would be loaded */
+function checkRequest(job: Job): Promise<Transition | void> {
   const { reservation } = job;
+  if (job.claim.state === 'new' && job.watch.row.secondsToEnd <= 0) {
+    job.narrator.note('failed', 'its end had passed before it could be begun');
+    return Promise.resolve({ request: 'failed', ending: 'failed' });
+  }
   if (reservation.host === null) {
     throw new ProvisiondError(
       'COMPUTER_NOT_ASSIGNED',
       `computer ${reservation.computer.shortName} is assigned to no VM host`,
     );
   }
+  return Promise.resolve();
 }
 
 function mustLoad(job: Job): boolean {

@@ -4,8 +4,21 @@ import type { Store, StoreFinding } from './store';
 
 const RIGHTS = ['SELECT', 'INSERT', 'UPDATE', 'DELETE'];
 
-export function examineVerbs(db: Database): Pick<Store, 'examine'> {
-  return { examine: () => (db.dialect.name === 'mysql' ? examineMysql(db) : examineSqlite(db)) };
+export function examineVerbs(db: Database): Pick<Store, 'examine' | 'frontEndSecondsAhead'> {
+  return {
+    examine: () => (db.dialect.name === 'mysql' ? examineMysql(db) : examineSqlite(db)),
+    frontEndSecondsAhead: () => frontEndSecondsAhead(db),
+  };
+}
+
+/** Of a reservation from now on the front end writes the log by its own clock, the request by the database's. */
+async function frontEndSecondsAhead(db: Database): Promise<number | null> {
+  const difference = db.dialect.secondsBetween('q.daterequested', 'l.start');
+  const row = await db.one<{ seconds: number | null }>(
+    `select ${difference} as seconds from request q join log l on l.id = q.logid
+     where l.nowfuture = 'now' order by q.id desc limit 1`,
+  );
+  return row?.seconds ?? null;
 }
 
 async function examineMysql(db: Database): Promise<StoreFinding[]> {

@@ -33,6 +33,7 @@ async function finish(
   await closeLog(tx, reservations, transition);
   if (there) await moveComputers(tx, reservations, transition);
   else await freeComputers(tx, reservations, transition);
+  if (transition.request === 'failed') await leaveBlocks(tx, reservations);
   if (there && transition.request !== 'remove') await endStory(tx, claim, reservations, transition);
   // What is reserved is taken up in a moment: its note will be written over this one.
   if (!won || transition.request !== 'reserved') await forgetJob(tx, claim);
@@ -101,6 +102,13 @@ async function moveComputers(tx: Queryable, reservations: readonly Reservation[]
       [STATE_IDS[state], ...ids],
     );
   }
+}
+
+/** A computer that could not be loaded is none that a block allocation can count on. */
+async function leaveBlocks(tx: Queryable, reservations: readonly Reservation[]): Promise<void> {
+  if (reservations.length === 0) return;
+  const ids = reservations.map(({ computer }) => computer.id);
+  await tx.change(`delete from blockComputers where computerid in (${ids.map(() => '?').join(', ')})`, ids);
 }
 
 async function freeComputers(tx: Queryable, reservations: readonly Reservation[], { unloaded }: Transition) {

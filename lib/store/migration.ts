@@ -14,6 +14,7 @@ import { CATALOGUE_SEEDS } from './schema/seed-catalogue';
 import { SITE_SEEDS } from './schema/seed-site';
 import type { Seed, Table } from './schema/table';
 import { USERS_TABLES } from './schema/users';
+import { VOLUME_TABLES } from './schema/volume-tables';
 import type { SchemaState, Store } from './store';
 
 /** The part of VCL's schema that a daemon without VCL's web front end needs. */
@@ -43,6 +44,7 @@ const MIGRATIONS: readonly Migration[] = [
   { sentence: 'created the table of boot parameters', run: (tx) => createTables(tx, BOOT_TABLES) },
   { sentence: 'created the tables of operations and VMs', run: (tx) => createTables(tx, OPERATION_TABLES) },
   { sentence: 'created the tables of image files', run: (tx) => createTables(tx, BASE_TABLES) },
+  { sentence: 'created the tables of volumes', run: (tx) => createTables(tx, VOLUME_TABLES) },
 ];
 
 const NEWEST = MIGRATIONS.length;

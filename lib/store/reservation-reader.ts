@@ -1,6 +1,7 @@
 /** Reads a request's reservations whole: one statement, frozen. */
 import { ProvisiondError } from '../errors';
 import type { Reservation } from '../model/reservation';
+import { STATE_IDS } from '../model/states';
 import type { Database } from './database';
 import { connectMethodsColumn, chooseConnectMethods, type ConnectMethodRow } from './connect-methods';
 import { type Dialect, rowsOfJson } from './dialect';
@@ -28,6 +29,15 @@ export const HOST_COLUMNS = `h.id as hostComputerId, h.hostname as hostHostname,
 /** Of a user `u` and its affiliation `a`. */
 export const USER_COLUMNS = 'u.unityid, u.uid, u.email, u.usepublickeys, u.sshpublickeys, a.name as affiliation';
 
+/**
+ * A block allocation ordered its reloads hours ahead: its users get what is production by then. The row stays as it is
+ * (VCL's new state does the same in its memory).
+ */
+const REVISION = `coalesce(case when q.stateid = ${STATE_IDS.pending} and q.laststateid = ${STATE_IDS.reload}
+    and exists (select 1 from blockComputers b where b.computerid = r.computerid and b.reloadrequestid = q.id) then
+    (select max(p.id) from imagerevision p where p.imageid = r.imageid and p.production = 1 and p.deleted = 0) end,
+    r.imagerevisionid)`;
+
 const reservationSql = (dialect: Dialect): string => `
   select r.id as reservationId, r.pw, r.remoteIP, r.managementnodeid,
     (select count(*) from reservation sibling where sibling.requestid = r.requestid) as reservationCount,
@@ -54,7 +64,7 @@ const reservationSql = (dialect: Dialect): string => `
   from reservation r
   join request q on q.id = r.requestid
   join image i on i.id = r.imageid
-  join imagerevision v on v.id = r.imagerevisionid
+  join imagerevision v on v.id = ${REVISION}
   left join imagemeta meta on meta.id = i.imagemetaid
   join OS o on o.id = i.OSid
   left join module om on om.id = o.moduleid

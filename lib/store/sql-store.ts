@@ -22,6 +22,7 @@ import { readerVerbs } from './reservation-reader';
 import type { Store } from './store';
 import { storyVerbs } from './story-verbs';
 import { vmVerbs } from './vm-verbs';
+import { volumeVerbs } from './volume-verbs';
 
 export function sqlStore(db: Database): Store {
   return {
@@ -49,5 +50,6 @@ export function sqlStore(db: Database): Store {
     ...finishVerbs(db),
     ...operationVerbs(db),
     ...vmVerbs(db),
+    ...volumeVerbs(db),
   };
 }

@@ -21,11 +21,14 @@ import type {
 } from '../model/reservation';
 import type { RequestClock } from '../model/timings';
 import type { OperationStore } from './operation-store';
+import type { VolumeStore } from './volume-store';
 import type { BaseRecords } from '../model/base-file';
 import type { ImagePartner } from '../model/image-library';
 import type { ComputerState, LogEnding, RequestState, StateName, WorkableState } from '../model/states';
 
 export type { CallOutcome, DueBlock, MessageFacts, Parcel, Queue, QueuedCall, QueuedMessage } from './background';
+
+export type { RevisionFacts, SizedVolume, Trash } from './volume-store';
 
 export interface Lease {
   readonly managementNodeId: number;
@@ -151,12 +154,15 @@ export interface CapturedImage {
 
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
-export interface Store extends BackgroundStore, OperationStore, BaseRecords {
+export interface Store extends BackgroundStore, OperationStore, VolumeStore, BaseRecords {
   /** `sqlite:/path` or `mysql://user@host/name`, without any password. */
   readonly label: string;
   close(): Promise<void>;
   /** The database's clock, as VCL's columns hold times: zone-less, `YYYY-MM-DD HH:MM:SS`. */
   now(): Promise<string>;
+
+  /** By the rows of the newest reservation that began at once; null: there is none. Another time zone shows here too. */
+  frontEndSecondsAhead(): Promise<number | null>;
 
   // --- schema
   schemaState(): Promise<SchemaState>;

@@ -5,6 +5,7 @@ import { requireFit } from './inventory-rows';
 import { askForOperation } from './operation-verbs';
 import type { NewOperation, OperationDetails, VmDetails, VmFrontEnd, VmHistoryEntry, VmSummary } from './vm-front-end';
 import { toRecord, vmColumns } from './vm-verbs';
+import { readTrash, readVolumes } from './volume-verbs';
 
 /** So many of the newest operations and events are shown with a VM. */
 const SHOWN_OPERATIONS = 10;
@@ -150,8 +151,11 @@ async function showVm(db: Database, computer: string): Promise<VmDetails> {
     [id],
   );
   const newest = await readHistory(db, `computerid = ? order by id desc limit ${SHOWN_EVENTS}`, [id]);
+  const trash = await readTrash(db, "computerid = ? and state = 'kept'", [id]);
   return {
     ...vm,
+    volumes: await readVolumes(db, id),
+    undoable: trash.map(({ operationId, created, secondsLeft }) => ({ operationId, created, secondsLeft })),
     afterCrash: CRASH_POLICIES.find((known): known is CrashPolicy => known === policy?.aftercrash) ?? 'preserve',
     blocked: Object.fromEntries(blocks.map(({ operation, reason }) => [operation, reason])),
     operations: await readOperations(db, 'o.computerid = ?', [id], SHOWN_OPERATIONS),

@@ -1,6 +1,7 @@
 /** Operations and VMs as a front end or the command line sees them: it inserts rows, and watches what becomes of them. */
 import type { CrashPolicy } from '../model/vm-rules';
 import type { VmRecord } from './operation-store';
+import type { SizedVolume } from './volume-store';
 
 export interface OperationDetails {
   readonly id: number;
@@ -40,7 +41,22 @@ export interface VmSummary extends VmRecord {
   readonly changed: string | null;
 }
 
+export interface VmVolume extends SizedVolume {
+  /** Not: a data volume that is kept although no domain has it. */
+  readonly attached: boolean;
+}
+
+/** A change that `undo` would take back. */
+export interface Undoable {
+  readonly operationId: number;
+  readonly created: string;
+  readonly secondsLeft: number;
+}
+
 export interface VmDetails extends VmSummary {
+  readonly volumes: readonly VmVolume[];
+  /** The newest first. */
+  readonly undoable: readonly Undoable[];
   readonly afterCrash: CrashPolicy;
   /** Operations that somebody blocked, with his reasons. */
   readonly blocked: Readonly<Record<string, string>>;

@@ -8,7 +8,14 @@ import type { Log } from '../log';
 import type { HostFacts } from '../model/reservation';
 import type { UnderWay } from '../model/vm-rules';
 import { kindNamed } from '../operations';
-import { type Journal, type OperationJob, type OperationKind, readArguments, type VmJob } from '../operations/kind';
+import {
+  type Ending,
+  type Journal,
+  type OperationJob,
+  type OperationKind,
+  readArguments,
+  type VmJob,
+} from '../operations/kind';
 import type { VmRecords } from '../operations/vm-records';
 import { type RunOutcome, runSteps, type Step, undoSteps } from '../steps/step';
 import type { Operation, OperationEnd, VmComputer } from '../store/operation-store';
@@ -61,7 +68,7 @@ export async function runOperation(parts: OperationParts, run: OperationRun): Pr
     if (signal.aborted || isOvertaken(error) || findError(error, 'DATABASE_UNAVAILABLE')) return abandon(error, log);
     return failed(error);
   }
-  const steps = kind.steps as readonly Step<OperationJob>[];
+  const steps = kind.steps as readonly Step<OperationJob, Ending>[];
   const events = new OperationEvents(parts.store, run.lease, row, steps.length, log);
   const told = Object.assign(job, { tell: (text: string) => events.tell(text) });
   await recordVm(parts, run, told, 'begins');
@@ -147,11 +154,11 @@ function readJournal(json: string | null): Journal | null {
 
 /** From the top again while what failed may well succeed a little later. */
 async function runAgain(
-  steps: readonly Step<OperationJob>[],
+  steps: readonly Step<OperationJob, Ending>[],
   job: OperationJob,
   events: OperationEvents,
   { retryAttempts, retryDelayMs }: Config,
-): Promise<RunOutcome<never>> {
+): Promise<RunOutcome<Ending>> {
   for (let attempt = 1; ; attempt++) {
     const isAway = (error: ProvisiondError) => findError(error, 'DATABASE_UNAVAILABLE') !== undefined;
     const again = (error: ProvisiondError) => isAway(error) || (error.retryable && attempt < retryAttempts);
@@ -173,9 +180,9 @@ async function runAgain(
 }
 
 async function conclude(
-  steps: readonly Step<OperationJob>[],
+  steps: readonly Step<OperationJob, Ending>[],
   job: OperationJob,
-  outcome: RunOutcome<never>,
+  outcome: RunOutcome<Ending>,
   events: OperationEvents,
 ): Promise<OperationEnd | null> {
   switch (outcome.kind) {

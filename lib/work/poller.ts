@@ -7,6 +7,8 @@ import { SIGNALS, timed } from '../signals';
 import type { DueRequest, Lease, Store } from '../store/store';
 import type { Worker } from './worker';
 
+/** While somebody waits for a user to click Connect: he waits for the answer. */
+const ATTENTIVE_MS = 100;
 /** After failed polls the next one waits longer, up to this. */
 const LONGEST_PAUSE_MS = 2000;
 
@@ -110,7 +112,8 @@ export class Poller {
       if (this.failures++ === 0) this.log.error('the database could not be asked; trying again', { error });
     }
     if (this.stopped) return;
-    const pause = Math.min(this.intervalMs * 2 ** Math.min(this.failures, 10), LONGEST_PAUSE_MS);
+    const intervalMs = this.worker.awaitsUsers ? Math.min(this.intervalMs, ATTENTIVE_MS) : this.intervalMs;
+    const pause = Math.min(intervalMs * 2 ** Math.min(this.failures, 10), LONGEST_PAUSE_MS);
     this.schedule(this.wanted && this.failures === 0 ? 0 : pause);
   }
 

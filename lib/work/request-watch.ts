@@ -51,6 +51,11 @@ export class RequestWatch {
     if (!this.isFresh) this.current = { ...this.current, secondsToEnd, checkUser, remoteIp };
   }
 
+  /** A user looks at the page, and his click is to be noticed soon. */
+  get awaitsAcknowledgement(): boolean {
+    return this.claimed === 'reserved' && this.current.remoteIp === null;
+  }
+
   get row(): RequestRow {
     return this.current;
   }

@@ -81,6 +81,10 @@ export class Worker {
     return this.jobs.has(requestId);
   }
 
+  get awaitsUsers(): boolean {
+    return [...this.jobs.values()].some(({ watch }) => watch.awaitsAcknowledgement);
+  }
+
   /** Begins to work a claim. Does not wait for its end. */
   start(claim: Claim, variables: Variables): void {
     if (this.jobs.has(claim.requestId)) return;

@@ -1,10 +1,10 @@
-import { BASICS, CONNECTIONS, FIREWALL, PUBLIC_ADDRESS, SERVICES, USERS } from './pieces';
+import { BASICS, CONNECTIONS, FIREWALL, PUBLIC_ADDRESS, SERVICES, USERS, sh } from './pieces';
 
 /**
  * The external sshd, where the guest has OpenSSH and two addresses: users log in on the public address, with password or
  * key, never as root. The guest's own sshd is for provisiond; it must leave the public address free.
  */
-const EXTERNAL_SSHD = String.raw`
+const EXTERNAL_SSHD = sh`
 config=/etc/ssh/external_sshd_config
 has_openssh() { [ "$public" != "$private" ] && sshd=$(command -v sshd) && [ -f /etc/ssh/sshd_config ]; }
 write_config() {
@@ -48,7 +48,9 @@ make_service() {
   fi
 }
 start_external_sshd() {
-  numbers=$(for port in $1; do echo "$port" | cut -d / -f 1; done)
+  numbers=
+  for port in $1; do numbers="$numbers \${port%%/*}"; done
+  numbers=\${numbers# }
   verb=start
   if has_openssh; then
     write_config "$numbers" && make_service || fail "the external sshd could not be set up"
@@ -57,10 +59,10 @@ start_external_sshd() {
   fi
   service_is_there ext_sshd || return
   service_do $verb ext_sshd || fail "ext_sshd could not be started"
-  tries=25
-  until listening "$public" "$(echo $numbers | cut -d ' ' -f 1)"; do
+  tries=50
+  until listening "$public" "\${numbers%% *}"; do
     [ $((tries -= 1)) -gt 0 ] || fail "ext_sshd does not listen on $public"
-    sleep 0.2
+    sleep 0.1
   done
 }
 `;
@@ -70,7 +72,7 @@ start_external_sshd() {
  * $1 MAC of the public interface, $2 private address, $3 seconds to wait for a public address, $4 the user's address or
  * `any`; input: for each connect method the lines service, start-up script, and ports as `22/tcp 80/tcp`.
  */
-export const GRANT_ACCESS = String.raw`${BASICS}${SERVICES}${PUBLIC_ADDRESS}${USERS}${CONNECTIONS}${EXTERNAL_SSHD}${FIREWALL}
+export const GRANT_ACCESS = sh`${BASICS}${SERVICES}${PUBLIC_ADDRESS}${USERS}${CONNECTIONS}${EXTERNAL_SSHD}${FIREWALL}
 start_method() {
   if [ "$1" = ext_sshd ]; then start_external_sshd "$3" && return
   elif [ -n "$1" ] && service_is_there "$1"; then service_do start "$1" && return || fail "$1 could not be started"; fi

@@ -3,9 +3,22 @@
  * names of distributions.
  *
  * Rules for all text in this folder: it is constant, data comes as `$1 …` or on standard input; safe to run again from
- * its beginning wherever it was cut off; few processes, for each costs up to 40 ms on an emulated machine; short, for the
- * guest's shell takes it byte by byte.
+ * its beginning wherever it was cut off; few processes, for each costs up to 40 ms on an emulated machine; short, for what
+ * does not fit into a command (9000 bytes for dropbear) has to be read byte by byte.
  */
+
+/** Shell as it stands, but without indentation and comments; its own `\${…}` is written with a backslash. */
+export function sh(text: TemplateStringsArray, ...pieces: readonly string[]): string {
+  const lines = String.raw(text, ...pieces)
+    .replaceAll('\\${', '${')
+    .split('\n');
+  return (
+    lines
+      .map((line) => line.trim())
+      .filter((line) => line !== '' && !line.startsWith('#'))
+      .join('\n') + '\n'
+  );
+}
 
 /** `fail`, `have`, and where the marks of the image are kept. */
 export const BASICS = String.raw`
@@ -46,12 +59,12 @@ stop_external_sshd() {
  * `find_public MAC PRIVATE-IP SECONDS` sets `public`: the address of the interface with that MAC, else the first one
  * that is not the private address, else the private one. Waits that long for DHCP to answer.
  */
-export const PUBLIC_ADDRESS = String.raw`
+export const PUBLIC_ADDRESS = sh`
 addresses() { ip -4 -o addr show 2> /dev/null | sed -n 's/^[0-9]*: *\([^ @:]*\).* inet \([0-9.]*\).*/\1 \2/p'; }
 link_of_mac() {
   [ -n "$1" ] || return
   for link in /sys/class/net/*; do
-    read -r mac < "$link/address" && [ "$mac" = "$1" ] && basename "$link" && return
+    read -r mac < "$link/address" && [ "$mac" = "$1" ] && echo "\${link##*/}" && return
   done 2> /dev/null
 }
 find_public() {
@@ -59,8 +72,9 @@ find_public() {
   tries=$(($3 * 5))
   [ -n "$link" ] || [ "$(ls /sys/class/net | grep -vcx lo)" -gt 1 ] || tries=0
   while :; do
-    public=$(addresses | awk -v link="$link" -v private="$2" \
-      'link == "" ? $1 != "lo" && $2 != private : $1 == link { print $2; exit }')
+    public=$(ip -4 -o addr show 2> /dev/null | awk -v link="$link" -v private="$2" '
+      { name = $2; sub(/[@:].*/, "", name); address = $4; sub("/.*", "", address) }
+      $3 == "inet" && (link == "" ? name != "lo" && address != private : name == link) { print address; exit }')
     [ -n "$public" ] || [ "$tries" -le 0 ] && break
     tries=$((tries - 1))
     sleep 0.2
@@ -123,7 +137,7 @@ write_sudoers() {
  * `any`); no ports: what we opened is closed. `let_in ADDRESS…`: these may reach everything, until the next load. A guest
  * that filters nothing is left alone.
  */
-export const FIREWALL = String.raw`
+export const FIREWALL = sh`
 opened=/var/lib/vcl-open-ports
 set_ports() {
   from=$1
@@ -158,7 +172,7 @@ close_ports() {
   while read -r was port; do "$1" remove "$was" "$port"; done < "$opened"
   rm -f "$opened"
 }
-split_port() { number=$(echo "$1" | cut -d / -f 1) protocol=$(echo "$1" | cut -d / -f 2); }
+split_port() { number=\${1%%/*} protocol=\${1#*/}; }
 ufw_rule() {
   split_port "$3"
   set -- "$1" allow from "$2" to any port "$number" proto "$protocol"

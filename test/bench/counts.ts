@@ -107,23 +107,28 @@ async function ofSql(site: Site): Promise<Measure[]> {
     `select command_type as kind, convert(argument using utf8mb4) as text from mysql.general_log where user_host like '${DAEMON}%'`,
   )) as [{ kind: string; text: string }[]];
   const statements = rows.filter(({ kind }) => kind === 'Query' || kind === 'Execute').map(({ text }) => text.trim());
-  const ofReservation = statements.filter((text) => !isRoutine(text));
+  const ofWatch = statements.filter(isOfWatch).length;
+  const ofReservation = statements.filter((text) => !isRoutine(text) && !isOfWatch(text));
   const borders = ofReservation.filter((text) => /^(begin|commit|rollback)\b/i.test(text)).length;
   const connects = rows.filter(({ kind }) => kind === 'Connect').length;
   return [
     { name: 'SQL statements, new → reserved', unit: '', provisiond: [ofReservation.length], goal: { atMost: 40 } },
     { name: '· of them begin and commit', unit: '', provisiond: [borders] },
+    { name: '· beside them: the watch on the power of VMs', unit: '', provisiond: [ofWatch] },
     { name: 'SQL connections made meanwhile', unit: '', provisiond: [connects], goal: { atMost: 0 } },
   ];
 }
 
-/** Poll, heartbeat and refresh; the looks at operations, at what waits to be delivered, and at the power of VMs. */
+/** Poll, heartbeat and refresh; the looks at operations, and at what waits to be delivered. */
 const ROUTINE = [
-  /^select id from request where stateid in/,
+  /^select id, 0 as joinable from request/,
   /^select q\.id, q\.stateid, q\.laststateid/,
   /^update `?provisiond_lease/,
   /^update `?managementnode`? set `?lastcheckin/,
   /^select .*from `?variable/,
-  /\bfrom `?provisiond_(operation|message|call|vm)\b/,
+  /\bfrom `?provisiond_(operation|message|call)\b/,
 ];
 const isRoutine = (text: string) => ROUTINE.some((pattern) => pattern.test(text));
+/** It hears of every VM of the host, whoever started it, and writes down what became of it. */
+const WATCH = [/\bprovisiond_vm(_block|_event)?\b/, /^select r\.computerid, q\.id as requestid, q\.laststateid/];
+const isOfWatch = (text: string) => WATCH.some((pattern) => pattern.test(text));

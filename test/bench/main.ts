@@ -19,12 +19,25 @@ const say = (text: string) => void process.stderr.write(`${text}\n`);
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, rounds: { type: 'string' } },
+    options: {
+      quick: { type: 'boolean' },
+      json: { type: 'boolean' },
+      rounds: { type: 'string' },
+      only: { type: 'string' },
+    },
   });
   const rounds = Number(values.rounds ?? (values.quick ? QUICK_ROUNDS : DEFAULT_ROUNDS));
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds: a whole number from 1 on');
+  const parts = partsOf(rounds, values.quick ? 5 : 15);
+  const chosen = values.only === undefined ? Object.keys(parts) : values.only.split(',');
   const before = loadNow();
-  const measures = await measureAll(rounds, values.quick ?? false);
+  const measures: Measure[] = [];
+  // One site after the other: their computers have the same addresses.
+  for (const name of chosen) {
+    const measure = parts[name];
+    if (!measure) throw new Error(`--only: one or more of ${Object.keys(parts).join(',')}`);
+    measures.push(...(await measure()));
+  }
   const surroundings = {
     date: new Date().toISOString().slice(0, 16),
     machine: machine(),
@@ -37,15 +50,15 @@ async function main(): Promise<void> {
   if (missed.length > 0) say(`goals missed: ${missed.map(({ name }) => name).join('; ')}`);
 }
 
-async function measureAll(rounds: number, quick: boolean): Promise<Measure[]> {
-  // One site after the other: their computers have the same addresses.
-  return [
-    ...(await measureSite(rounds, quick ? 5 : 15)),
-    ...(await measureCaptures(readLab(), rounds, say)),
-    ...(await measureCounts(CROWD)),
-    ...(await measureProgramStart(rounds)),
-    ...(await measureCopies(rounds)),
-  ];
+/** The bench in parts, in their order. */
+function partsOf(rounds: number, restSeconds: number): Record<string, () => Promise<Measure[]>> {
+  return {
+    loads: () => measureSite(rounds, restSeconds),
+    captures: () => measureCaptures(readLab(), rounds, say),
+    counts: () => measureCounts(CROWD),
+    start: () => measureProgramStart(rounds),
+    copies: () => measureCopies(rounds),
+  };
 }
 
 /** The daemon as it is by default: its poll interval, its log level. */

@@ -1,4 +1,5 @@
 /** The lists of steps of operations, put to the step harness in a fake world; all of them with `npm run test:life`. */
+import path from 'node:path';
 import { describe } from '@jest/globals';
 import { KINDS } from '../../lib/operations';
 import type { OperationJob } from '../../lib/operations/kind';
@@ -7,7 +8,7 @@ import type { Step } from '../../lib/steps/step';
 import type { Operation } from '../../lib/store/operation-store';
 import { prepareOperation } from '../../lib/work/operation-run';
 import { NO_FAKE_GUESTS } from '../support/fake-guest';
-import { describeStepList, type StepWorld } from '../support/step-harness';
+import { describeStepList, type StepListRules, type StepWorld } from '../support/step-harness';
 import { beginScene, OPERATION_SCENES, type OperationScene } from '../support/operation-scenes';
 import { VmWorld } from '../support/vm-world';
 
@@ -38,9 +39,15 @@ class OperationWorld implements StepWorld<OperationJob> {
   }
 
   traces(): string[] {
-    const { snapshots } = this.world.host.domain(this.world.domainOf('vm1'))!;
+    const { host } = this.world;
+    const { snapshots, disks } = host.domain(this.world.domainOf('vm1'))!;
     // Rows have numbers of their own in every world: the first operation is number 1.
-    return [`vm1 is ${this.world.condition('vm1')}`, ...snapshots.map((name) => `snapshot ${name}`)];
+    return [
+      `vm1 is ${this.world.condition('vm1')}`,
+      ...snapshots.map((name) => `snapshot ${name}`),
+      ...disks.map((file) => `disk ${path.basename(file)}`),
+      ...host.files('vms').flatMap((file) => (file.endsWith('.load') ? [] : [`file ${file}`])),
+    ];
   }
 
   close(): Promise<void> {
@@ -50,8 +57,16 @@ class OperationWorld implements StepWorld<OperationJob> {
 
 const LONG = process.env.PROVISIOND_LIFE === 'long';
 
+/** What they replace is put aside: a VM that comes back is what it was, and runs if it ran. */
+const GIVES_BACK = new Set(['restore', 'undo']);
+const CHANGE: StepListRules = {
+  afterFailure: 'what was there before',
+  givesBack: true,
+  ...(!LONG && { only: ['switch to the new disks', 'put the old disks aside'] }),
+};
+
 wherever('the steps of an operation', () => {
-  for (const scene of LONG ? OPERATION_SCENES : OPERATION_SCENES.slice(0, 2)) {
+  for (const scene of LONG ? OPERATION_SCENES : OPERATION_SCENES.slice(0, 3)) {
     const { kind, from, to } = scene;
     const steps = KINDS.get(kind)!.steps as readonly Step<OperationJob>[];
     // What was done to the power of a VM is not taken back; on the way it may be off, or paused.
@@ -60,7 +75,7 @@ wherever('the steps of an operation', () => {
       `'${kind}' of a VM that is ${from} ${JSON.stringify(scene.arguments ?? {})}`,
       steps,
       () => OperationWorld.open(scene),
-      { afterFailure: 'no more than before', besides },
+      GIVES_BACK.has(kind) ? CHANGE : { afterFailure: 'no more than before', besides },
     );
   }
 });

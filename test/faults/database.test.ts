@@ -6,6 +6,7 @@ import knex, { type Knex } from 'knex';
 import { audit } from '../support/auditor';
 import { inLongForm, round, writeTable } from '../support/fault-table';
 import { eventually, Site } from '../support/site';
+import { startedUp } from '../support/started-up';
 import { MariadbServer } from '../support/store';
 
 /** P6: back to work so soon after the database is. */
@@ -57,7 +58,7 @@ describe('a load goes on through the faults of its database', () => {
       await eventually(async () => (await site.requestState(second)) === 'pending/new', BACK_WITHIN_SECONDS);
       expect(Date.now() - backAt).toBeLessThan((BACK_WITHIN_SECONDS + 3) * 1000);
       for (const requestId of [first, second]) {
-        await eventually(async () => (await site.loadStates(requestId)).includes('startvm'), 60);
+        await startedUp(site, requestId);
       }
       expect(site.daemon).toMatchObject({ pid, exitCode: null, signalCode: null });
       for (const requestId of [first, second]) await site.frontEnd.end(requestId);

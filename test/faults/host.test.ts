@@ -7,6 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { audit } from '../support/auditor';
 import { inLongForm, round, writeTable } from '../support/fault-table';
 import { eventually, Site } from '../support/site';
+import { startedUp } from '../support/started-up';
 import { TcpProxy } from '../support/tcp-proxy';
 
 /** The lab's own libvirtd: it has a process namespace to itself. */
@@ -29,6 +30,17 @@ async function libvirtdAnswers(): Promise<void> {
   }, 40);
 }
 
+/** For whoever opens a file of the folder meanwhile; what is open stays so, as with a disk that has just failed. */
+async function whileReadOnly<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  execFileSync('mount', ['--bind', folder, folder]);
+  try {
+    execFileSync('mount', ['-o', 'remount,bind,ro', folder]);
+    return await work();
+  } finally {
+    execFileSync('umount', ['-l', folder]);
+  }
+}
+
 describe('a load', () => {
   let site: Site;
   let proxy: TcpProxy | undefined;
@@ -48,8 +60,6 @@ describe('a load', () => {
     expect(await audit({ ...site.config, vms: site.vms, datastore: site.datastore })).toEqual([]);
   }
 
-  const startedUp = (requestId: number, seconds = 60) =>
-    eventually(async () => (await site.loadStates(requestId)).includes('startvm'), seconds);
   const begun = (requestId: number) =>
     eventually(async () => (await site.loadStates(requestId)).includes('startload'), 20);
 
@@ -64,7 +74,7 @@ describe('a load', () => {
         await pause(1500);
         startLibvirtd();
         await libvirtdAnswers();
-        await startedUp(requestId);
+        await startedUp(site, requestId);
         await clearUp(requestId);
       });
     },
@@ -85,7 +95,7 @@ describe('a load', () => {
         } finally {
           process.kill(pid, 'SIGCONT');
         }
-        await startedUp(requestId);
+        await startedUp(site, requestId);
         await clearUp(requestId);
       });
     },
@@ -103,7 +113,7 @@ describe('a load', () => {
           await pause(300 + Math.random() * 300);
           proxy.reset();
         }
-        await startedUp(requestId);
+        await startedUp(site, requestId);
         await clearUp(requestId);
       });
     },
@@ -125,13 +135,13 @@ describe('a load', () => {
       proxy.swallow();
       const [hung, well] = [await site.reserve({ computer: 'vm1' }), await site.reserve({ computer: 'vm2' })];
       const startedAt = Date.now();
-      await startedUp(well, 20);
+      await startedUp(site, well, 20);
       expect(Date.now() - startedAt).toBeLessThan(12_000);
       expect(await site.loadStates(hung)).not.toContain('startload');
       await pause(2000);
       proxy.reset(); // what was swallowed stays lost
       proxy.pass();
-      await startedUp(hung, 90);
+      await startedUp(site, hung, 90);
       await clearUp(hung, well);
     });
   }, 200_000);
@@ -181,26 +191,20 @@ describe('a load', () => {
     async () => {
       await round('file system read-only before a load, and before its end', 'P3', async () => {
         site = await Site.open();
-        const { vms } = site;
-        execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m,mode=711', 'tmpfs', vms]);
-        const remount = (how: 'ro' | 'rw') => execFileSync('mount', ['-o', `remount,${how}`, vms]);
-        try {
-          remount('ro');
-          const first = await site.reserve({ computer: 'vm1' });
-          await eventually(async () => (await site.requestState(first)) === 'failed/new', 60);
-          expect(await site.failure(first)).toMatch(/[Rr]ead-only file system/);
-          remount('rw');
-          const second = await site.reserve({ computer: 'vm1' });
-          await startedUp(second);
-          remount('ro');
+        const first = await whileReadOnly(site.vms, async () => {
+          const requestId = await site.reserve({ computer: 'vm1' });
+          await eventually(async () => (await site.requestState(requestId)) === 'failed/new', 60);
+          return requestId;
+        });
+        expect(await site.failure(first)).toMatch(/[Rr]ead-only file system/);
+        const second = await site.reserve({ computer: 'vm1' });
+        await startedUp(site, second);
+        await whileReadOnly(site.vms, async () => {
           await site.frontEnd.end(second);
           await pause(3000);
-          remount('rw');
-          await site.waitForRequest(second, null, 90);
-          expect(await audit({ ...site.config, vms, datastore: site.datastore })).toEqual([]);
-        } finally {
-          execFileSync('umount', ['-l', vms]);
-        }
+        });
+        await site.waitForRequest(second, null, 90);
+        expect(await audit({ ...site.config, vms: site.vms, datastore: site.datastore })).toEqual([]);
       });
     },
     240_000,
@@ -219,7 +223,7 @@ describe('a load', () => {
         execFileSync('mount', ['--bind', path.join(folder, 'qemu-img'), '/usr/bin/qemu-img']);
         try {
           const requestId = await site.reserve({ computer: 'vm1' });
-          await startedUp(requestId, 90);
+          await startedUp(site, requestId, 90);
           await clearUp(requestId);
         } finally {
           execFileSync('umount', ['-l', '/usr/bin/qemu-img']);

@@ -7,8 +7,11 @@ import { expect } from '@jest/globals';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type Encounter, encounter } from '../../lib/model/vm-rules';
-import { type Condition, type PowerKind, resultOf } from '../../lib/model/vm-states';
+import { type Condition, POWER_KINDS, type PowerKind, resultOf } from '../../lib/model/vm-states';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
+
+/** Changes of volumes have prerequisites of their own: test/contract/volumes. */
+export const PAIRED_KINDS: readonly PowerKind[] = POWER_KINDS.filter((kind) => !['restore', 'undo'].includes(kind));
 
 /** In which condition each kind is begun, so that it has something to do. */
 export function beginsIn(kind: PowerKind): Condition {

@@ -13,11 +13,18 @@ export interface OperationScene {
 /** Kinds that take a snapshot to work on have this one. */
 const SNAPSHOT = 's1';
 const NEEDS_SNAPSHOT = ['revert', 'delete_snapshot'];
+/** There must be something that they take back. */
+const NEEDS_CHANGE = ['undo'];
 
 export const OPERATION_SCENES: readonly OperationScene[] = [
   { kind: 'checkpoint', from: 'Suspended', to: 'Suspended', arguments: { name: 'kept' } },
   { kind: 'hard_reboot', from: 'Crashed', to: 'Running' },
+  { kind: 'restore', from: 'Running', to: 'Running' },
+  { kind: 'restore', from: 'Halted', to: 'Halted' },
+  { kind: 'restore', from: 'Suspended', to: 'Halted', arguments: { discardState: true } },
+  { kind: 'undo', from: 'Running', to: 'Running' },
   { kind: 'start', from: 'Halted', to: 'Running' },
+  { kind: 'hard_shutdown', from: 'Crashed', to: 'Halted', arguments: { coreDump: true } },
   { kind: 'start', from: 'Halted', to: 'Paused', arguments: { paused: true } },
   { kind: 'pause', from: 'Running', to: 'Paused' },
   { kind: 'unpause', from: 'Paused', to: 'Running' },
@@ -37,6 +44,11 @@ export const OPERATION_SCENES: readonly OperationScene[] = [
 /** Brings the VM `vm1` of the world to where the scene begins, and asks for the operation. */
 export async function beginScene(world: VmWorld, scene: OperationScene): Promise<OperationDetails> {
   if (NEEDS_SNAPSHOT.includes(scene.kind)) await world.virsh('snapshot-create-as', world.domainOf('vm1'), SNAPSHOT);
+  if (NEEDS_CHANGE.includes(scene.kind)) {
+    const inbox = await world.startInbox();
+    await world.do('restore');
+    await inbox.stop('what is looked at comes now');
+  }
   await world.bring('vm1', scene.from);
   return world.ask(scene.kind, scene.arguments ?? {});
 }

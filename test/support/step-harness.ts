@@ -28,6 +28,8 @@ export interface StepListRules {
   readonly only?: readonly string[];
   /** From when this step did its work on, what was done stays: a failure leaves no less than an undisturbed run. */
   readonly pointOfNoReturn?: string;
+  /** All of it undone, what there was is there again: nothing of it was removed, only put aside. */
+  readonly givesBack?: true;
 }
 
 /** The process died here. */
@@ -40,7 +42,7 @@ export function describeStepList<C, E>(
   name: string,
   steps: readonly Step<C, E>[],
   makeWorld: () => StepWorld<C, E> | Promise<StepWorld<C, E>>,
-  { afterFailure = 'nothing', besides = [], ignoring, pointOfNoReturn, only }: StepListRules = {},
+  { afterFailure = 'nothing', besides = [], ignoring, pointOfNoReturn, only, givesBack }: StepListRules = {},
 ): void {
   describe(name, () => {
     let world: StepWorld<C, E>;
@@ -188,7 +190,7 @@ export function describeStepList<C, E>(
       `undone twice, it leaves ${afterFailure}`,
       async () => {
         expectWell(await run());
-        before = await tracesOf(world);
+        if (!givesBack) before = await tracesOf(world);
         const expectNoMore = pointOfNoReturn === undefined ? expectUndone : expectAsUndisturbed;
         const context = await world.newContext(new AbortController().signal);
         expect(await undoSteps(steps, context, () => {})).toEqual([]);

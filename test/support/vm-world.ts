@@ -1,4 +1,5 @@
 /** VMs of a fake world, with the inbox of operations as the daemon has it: domains that a load would have left. */
+import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { METADATA_NAMESPACE } from '../../lib/model/identity';
 import type { Condition } from '../../lib/model/vm-states';
@@ -23,7 +24,7 @@ export class VmWorld {
   /** @param names of the computers, each with a domain that is off */
   static async open(names: readonly string[] = ['vm1'], options: FakeSiteOptions = {}): Promise<VmWorld> {
     const computers = names.map((name, index) => ({ name, privateIp: `192.168.121.${11 + index}` }));
-    const settings = { guestShutdownTimeoutMs: 4000, ...options.settings };
+    const settings = { guestShutdownTimeoutMs: 4000, startProofMs: 0, ...options.settings };
     const world = new VmWorld(await FakeSite.open({ ...options, computers, settings }));
     for (const name of names) await world.define(name);
     return world;
@@ -63,7 +64,8 @@ export class VmWorld {
     const { imageId, revisionId, fileName } = site.image;
     const { id } = await site.computer(computer);
     const disk = host.path('vms', `${computer}_${imageId}-v0.qcow2`);
-    writeFileSync(disk, '');
+    const base = host.path('datastore', `${fileName}.qcow2`);
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', base, disk]);
     const identity = {
       ...{ managementNodeId: site.managementNodeId, computerId: id, computerName: computer, requestId: 0 },
       ...{ reservationId: 0, imageId, imageRevisionId: revisionId, imageName: fileName, loadId: 'fake' },

@@ -20,7 +20,7 @@ export function patienceMs({ arguments: { timeoutSeconds }, config }: VmJob<Time
  * Presses the power button, and again at half time: a guest that is just booting misses it.
  * @returns whether the guest went off
  */
-async function pressButton(job: VmJob<Timed>): Promise<boolean> {
+export async function pressButton(job: VmJob<Timed>): Promise<boolean> {
   const halfMs = patienceMs(job) / 2;
   for (const attempt of [1, 2]) {
     const sight = await requireDomain(job);

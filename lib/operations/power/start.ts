@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ProvisiondError } from '../../errors';
+import { isActive } from '../../libvirt/vm-sight';
 import { deedOf } from '../../model/vm-states';
 import { type VmJob, vmKind } from '../kind';
 import { checkStep, conditionNow, confirmStep, GUARDS, isNow } from './steps';
@@ -36,11 +37,14 @@ async function startDomain(job: VmJob<Pausable>): Promise<void> {
   }
 }
 
-/** Only what this operation began on may be switched off: before it was checked, the VM is none of its business. */
+/**
+ * Only what this operation began on may be switched off: before it was checked, the VM is none of its business. Nor is
+ * memory that somebody saved meanwhile, which would be discarded with it.
+ */
 async function switchOffAgain(job: VmJob): Promise<void> {
   if (job.journal?.from !== 'Halted') return;
   const { sight } = await conditionNow(job);
-  await job.vm.switchOff(sight);
+  if (isActive(sight)) await job.vm.switchOff(sight);
 }
 
 /**

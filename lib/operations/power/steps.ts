@@ -47,7 +47,7 @@ export const isNow =
 export function checkStep<A>(
   kind: PowerKind,
   deedOf: (args: A) => Deed,
-  also: (job: VmJob<A>, sight: VmSight) => void = () => {},
+  also: (job: VmJob<A>, sight: VmSight) => Promise<void> | void = () => {},
 ): VmStep<A> {
   return {
     name: 'check that it is allowed',
@@ -55,7 +55,7 @@ export function checkStep<A>(
     run: async (job) => {
       const sight = await requireDomain(job);
       requireAllowed(job, kind, deedOf(job.arguments), { power: powerOf(sight), features: sight.features });
-      also(job, sight);
+      await also(job, sight);
       await job.makeRoom();
       const now = await requireDomain(job);
       await job.keepJournal({ from: conditionOf(powerOf(now)), domainId: now.domainId });

@@ -7,6 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { audit } from '../../support/auditor';
 import { round, writeTable } from '../../support/fault-table';
 import { eventually, Site } from '../../support/site';
+import { startedUp } from '../../support/started-up';
 
 const PID_FILE = '/run/libvirtd.pid';
 
@@ -84,7 +85,7 @@ describe('libvirtd at every virsh call of a life', () => {
         virsh.strikeAt(call, signal);
         const requestId = await site.reserve({ computer: 'vm1' });
         const mending = mend(signal);
-        await startedUp(requestId);
+        await startedUp(site, requestId, 90);
         await site.frontEnd.end(requestId);
         await site.waitForRequest(requestId, null, 90);
         // A life of fewer calls: the blow falls on those of the auditor's eyes.
@@ -95,15 +96,6 @@ describe('libvirtd at every virsh call of a life', () => {
     },
     200_000,
   );
-
-  /** Its domain runs; a request that failed instead says why. */
-  async function startedUp(requestId: number): Promise<void> {
-    await eventually(async () => {
-      const state = await site.requestState(requestId);
-      if (state?.startsWith('failed')) throw new Error(await site.failure(requestId));
-      return (await site.loadStates(requestId)).includes('startvm');
-    }, 90);
-  }
 
   /** Puts libvirtd right a while after the blow. */
   async function mend(signal: string): Promise<void> {

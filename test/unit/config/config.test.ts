@@ -79,6 +79,8 @@ describe('a configuration without anything', () => {
       guestShutdownTimeoutMs: 180_000,
       vmWatchIntervalMs: 60_000,
       operationRetentionDays: 30,
+      startProofMs: 10_000,
+      trashDays: 7,
       xmlrpc: { url: null, user: 'vclsystem@Local', password: null, caFile: null, timeoutMs: 120_000 },
       mail: {
         ...{ transport: 'off', from: null, returnPath: null, sendmailPath: '/usr/sbin/sendmail' },

@@ -26,6 +26,7 @@ describe('what is known of a virtual disk', () => {
       diskSizeMiB: 1,
       clusterSizeBytes: 65_536,
       backingFile: '../datastore/base.qcow2',
+      backingFormat: 'qcow2',
       backingFileActualPath: expect.stringMatching(/datastore\/base\.qcow2$/),
       snapshots: [
         {

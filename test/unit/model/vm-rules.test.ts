@@ -40,6 +40,10 @@ snapshot          | same    | same    | same      | same      | -       | -
 checkpoint        | -       | same    | same      | same      | -       | -
 revert            | saved   | saved   | saved     | saved     | saved   | saved
 delete_snapshot   | same    | same    | same      | same      | same    | -
+restore           | same    | -       | same      | -         | -       | -
+restore discard   | same    | -       | same      | Halted    | -       | -
+undo              | same    | -       | same      | -         | -       | -
+undo discard      | same    | -       | same      | Halted    | -       | -
 `;
 
 const cells = TABLE.trim()
@@ -59,7 +63,7 @@ const facts = (condition: Condition, more: Partial<VmFacts> = {}): VmFacts => ({
   inHand: null,
   ...more,
 });
-const kindOf = (deed: Deed) => deed.replace(' paused', '') as PowerKind;
+const kindOf = (deed: Deed) => deed.replace(/ (paused|discard)$/, '') as PowerKind;
 const running = (kind: string) => ({ underWay: [{ id: 7, kind }] });
 
 describe('the table of states and operations', () => {

@@ -1,0 +1,150 @@
+/**
+ * The hands of operations that change what a VM is made of: its definition as it will start next, and the files of its
+ * volumes. What is decided with them stands in lib/operations/volumes.
+ */
+import path from 'node:path';
+import { ProvisiondError } from '../errors';
+import { script } from '../host/host';
+import type { RunResult } from '../host/host';
+import { explain, type Work } from '../images/copy-work';
+import { type DiskInfo, parseDiskInfo } from '../images/disk-info';
+import { IN_THE_WAY, LOOK_AT_VOLUMES, MAKE_VOLUME, MOVE_VOLUMES, REMOVE_VOLUMES } from '../images/volume-scripts';
+import { imageLock } from '../model/names';
+import type { DiskFile } from '../model/volume';
+import { type Definition, readDefinition } from './definition';
+import { drawMark, splitSections } from './sections';
+import { virshError } from './virsh';
+import type { Vm } from './vm';
+import type { VmSight } from './vm-sight';
+
+/** How the file of a volume is made; `size` in bytes, left out: as large as the base. */
+export type Making =
+  | {
+      readonly how: 'overlay' | 'copy';
+      readonly base: DiskFile;
+      readonly imageName: string | null;
+      readonly size?: number;
+    }
+  | { readonly how: 'blank'; readonly size: number }
+  /** It is there already, elsewhere: it only gets its place back. */
+  | { readonly how: 'move'; readonly from: string };
+
+export interface VolumesSight {
+  readonly freeKiB: number;
+  /** All files of the computer in the folder of the disks and in the trash. */
+  readonly files: readonly string[];
+  /** Of the files asked for; those that are not there are left out. */
+  readonly infos: ReadonlyMap<string, DiskInfo & { readonly isOpen: boolean }>;
+}
+
+/** `$1` UUID; the definition comes by stdin. Only of a domain that is off: nobody changes what runs. */
+const DEFINE = `
+set -u
+uuid=$1 file=$2
+fence
+trap 'rm -f "$file"' EXIT
+umask 077
+cat >"$file" || exit 1
+case $(virsh -q domstate "$uuid") in 'shut off') ;; *) echo 'error: the domain is not off' >&2; exit 1 ;; esac
+virsh -q define --file "$file"
+`;
+
+/** What an overlay needs before a guest has written anything. */
+const OVERLAY_NEEDS_KIB = 64 * 1024;
+
+export class VmDisks {
+  constructor(private readonly vm: Vm) {}
+
+  private get profile() {
+    return this.vm.parts.hostFacts.profile;
+  }
+
+  /** As the domain will start next, with its secrets. @throws LIBVIRT_FAILED */
+  async definition({ uuid, name }: Pick<VmSight, 'uuid' | 'name'>): Promise<Definition> {
+    const argv = ['virsh', '-q', 'dumpxml', '--inactive', '--security-info', uuid];
+    const result = await this.vm.host.run(argv, { expect: 'any' });
+    const what = `reading the definition of domain ${name} on host ${this.vm.host.name}`;
+    if (result.exitCode !== 0) throw virshError('LIBVIRT_FAILED', what, result);
+    return readDefinition(result.stdout, `the definition of domain ${name}`);
+  }
+
+  /** Replaces the definition, whole, in one go. @throws LIBVIRT_FAILED (also while it is up), DOMAIN_REJECTED, CLAIM_LOST */
+  async define({ uuid, name }: Pick<VmSight, 'uuid' | 'name'>, text: string): Promise<void> {
+    const file = path.posix.join(
+      this.profile.vmPath,
+      `.${this.vm.parts.computer.shortName}.${this.vm.fence.mark}.xml.part`,
+    );
+    const what = `defining domain ${name} on host ${this.vm.host.name} anew`;
+    const result = await this.vm.script(what, DEFINE, [uuid, file], { stdin: text });
+    if (result.exitCode !== 0) throw virshError('DOMAIN_REJECTED', what, result);
+  }
+
+  /** @throws COMMAND_FAILED for a file that is not what it is said to be */
+  async look(disks: readonly DiskFile[]): Promise<VolumesSight> {
+    const { vmPath } = this.profile;
+    const mark = drawMark();
+    const pairs = disks.flatMap(({ path: file, format }) => [file, format]);
+    const argv = script(LOOK_AT_VOLUMES, mark, vmPath, this.vm.parts.computer.shortName, ...pairs);
+    const result = await this.vm.host.run(argv);
+    const sections = splitSections(result.stdout, mark);
+    if (!sections.has('end')) {
+      throw new ProvisiondError(
+        'COMMAND_FAILED',
+        `the look at the volumes on host ${this.vm.host.name} came back incomplete`,
+      );
+    }
+    const lines = (name: string) => (sections.get(name) ?? []).filter((line) => line !== '');
+    const infos = disks.flatMap(({ path: file }) => {
+      const said = sections.get(`info ${file}`);
+      if (!said) return [];
+      const info = parseDiskInfo(said.join('\n'), `${file} on host ${this.vm.host.name}`);
+      return [[file, { ...info, isOpen: sections.has(`busy ${file}`) }] as const];
+    });
+    return { freeKiB: Number(lines('free')[0] ?? 0), files: lines('files'), infos: new Map(infos) };
+  }
+
+  /** @throws HOST_DISK_FULL, CONFLICT when there is a file of that name */
+  async make(disk: DiskFile, making: Making): Promise<void> {
+    if (making.how === 'move') return this.move([{ ...disk, path: making.from, to: disk.path }]);
+    const { how, size = 0 } = making;
+    const base = making.how === 'blank' ? null : making;
+    const lock = base?.imageName ? imageLock(this.profile, base.imageName) : '';
+    const neededKiB = how === 'overlay' ? OVERLAY_NEEDS_KIB : Math.ceil(size / 1024);
+    const args = [how, disk.path, `${disk.path}.${this.vm.fence.mark}.part`, how === 'blank' ? 1024 : neededKiB];
+    const more = [disk.format, size, base?.base.path ?? '', base?.base.format ?? '', lock];
+    const doing = `making volume ${disk.path}`;
+    const result = await this.vm.script(doing, MAKE_VOLUME, [...args, ...more], { long: true });
+    this.judge(result, { doing, neededKiB, failure: 'COMMAND_FAILED' });
+  }
+
+  /** What is not there is removed. @throws CONFLICT when a guest has one open */
+  async remove(disks: readonly DiskFile[]): Promise<void> {
+    if (disks.length === 0) return;
+    const doing = `removing ${disks.map((disk) => disk.path).join(', ')}`;
+    const args = disks.flatMap((disk) => [disk.path, disk.format]);
+    this.judge(await this.vm.script(doing, REMOVE_VOLUMES, args), { doing, failure: 'COMMAND_FAILED' });
+  }
+
+  /** What was moved before is moved. @throws CONFLICT when a guest has one open, or its place is taken */
+  async move(disks: readonly (DiskFile & { readonly to: string })[]): Promise<void> {
+    if (disks.length === 0) return;
+    const doing = `moving ${disks.map((disk) => `${disk.path} to ${disk.to}`).join(', ')}`;
+    const args = disks.flatMap((disk) => [disk.path, disk.format, disk.to]);
+    this.judge(await this.vm.script(doing, MOVE_VOLUMES, args), { doing, failure: 'COMMAND_FAILED' });
+  }
+
+  /** @returns whether the domain runs, and ran without a break, for that long */
+  async runsFor(sight: VmSight, milliseconds: number, signal: AbortSignal): Promise<boolean> {
+    const down = ['shut off', 'crashed', 'paused'];
+    return !(await this.vm.waitFor(sight, down, milliseconds, signal));
+  }
+
+  private judge(result: RunResult, work: Omit<Work, 'folder'>): void {
+    if (result.exitCode === 0) return;
+    if (result.exitCode === IN_THE_WAY) {
+      const message = `${work.doing} on host ${this.vm.host.name}: there is a file of that name already`;
+      throw new ProvisiondError('CONFLICT', message, { blame: 'computer' });
+    }
+    throw explain(this.vm.host.name, { ...work, folder: this.profile.vmPath }, result);
+  }
+}

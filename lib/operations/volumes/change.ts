@@ -1,0 +1,244 @@
+/**
+ * The steps of every change of what a VM is made of: what is new is made and looked at while the guest still runs; then it is
+ * stopped, one definition carries all that is new, it is started and watched for a while; and only then what is old goes
+ * to the trash. A step that fails is undone like any other, and that is the return to the old disks.
+ *
+ * How far it came is never read from a note. The journal holds the plan; the definition that libvirt has says by the files in it
+ * on which side of the change the VM is.
+ */
+import { ProvisiondError } from '../../errors';
+import { type Definition, editDefinition, readDefinition } from '../../libvirt/definition';
+import { isActive } from '../../libvirt/vm-sight';
+import { VmDisks } from '../../libvirt/vm-disks';
+import { requireDomain, type VmJob, type VmStep } from '../kind';
+import { conditionNow, GUARDS, isNow } from '../power/steps';
+import { pressButton } from '../power/shutdown';
+import { type ChangePlan, editTo, newFiles, oldFiles, type Side, sideOf, volumesOf } from './plan';
+
+/** What operations of this kind may be told about the stop. */
+export interface StopOptions {
+  readonly timeoutSeconds?: number | undefined;
+  /** Pull the plug when the guest does not obey; else the change is given up and the guest runs on. */
+  readonly hard?: boolean | undefined;
+  /** Discard the saved memory of a suspended VM, which would not fit its new disks. */
+  readonly discardState?: boolean | undefined;
+}
+
+export const disksOf = (job: Pick<VmJob, 'vm'>): VmDisks => new VmDisks(job.vm);
+
+const planOf = ({ journal }: VmJob): ChangePlan => {
+  if (journal?.plan) return journal.plan;
+  throw new ProvisiondError('INTERNAL', 'a change of volumes was begun without a plan');
+};
+
+/** @throws CONFLICT when somebody else has changed the definition meanwhile */
+async function sideNow(job: VmJob): Promise<Side> {
+  const plan = planOf(job);
+  const side = sideOf(plan, await disksOf(job).definition(plan.domain));
+  if (side) return side;
+  const message = `the disks of domain ${plan.domain.name} are neither those that it had nor those that it was to get`;
+  throw new ProvisiondError('CONFLICT', message, {
+    blame: 'computer',
+    hint: 'Somebody redefined it meanwhile: look at virsh dumpxml',
+  });
+}
+
+const isOn = (side: Side) => async (job: VmJob) => (await sideNow(job)) === side;
+const ranBefore = ({ journal }: VmJob): boolean => journal?.from === 'Running';
+
+/** Undoing is for what was begun only: without a plan nothing was. */
+const whenPlanned = (undo: (job: VmJob) => Promise<void>) => async (job: VmJob) => {
+  if (job.journal?.plan) await undo(job);
+};
+
+const buildStep: VmStep = {
+  name: 'make the new disks',
+  done: async (job) => (await isOn('after')(job)) || (await missing(job)).length === 0,
+  run: async (job) => {
+    for (const { making, ...disk } of await missing(job)) await disksOf(job).make(disk, making);
+  },
+  undo: whenPlanned(async (job) => {
+    if (await isOn('after')(job)) return;
+    const files = newFiles(planOf(job));
+    const here = await presentOf(job, files);
+    const moved = here.flatMap(({ making, ...disk }) => (making.how === 'move' ? [{ ...disk, to: making.from }] : []));
+    await disksOf(job).move(moved);
+    await disksOf(job).remove(files.filter(({ making }) => making.how !== 'move'));
+    const { undoes } = planOf(job);
+    if (undoes !== undefined) await job.store.releaseTrash(job.lease, undoes);
+  }),
+};
+
+async function presentOf<F extends { path: string; format: string }>(job: VmJob, files: readonly F[]): Promise<F[]> {
+  const { infos } = await disksOf(job).look(files);
+  return files.filter(({ path }) => infos.has(path));
+}
+
+async function missing(job: VmJob) {
+  const files = newFiles(planOf(job));
+  const present = await presentOf(job, files);
+  return files.filter((file) => !present.includes(file));
+}
+
+const verifyStep: VmStep = {
+  name: 'look at the new disks',
+  done: isOn('after'),
+  run: async (job) => {
+    const files = newFiles(planOf(job));
+    const { infos } = await disksOf(job).look(files);
+    for (const { path, format, making } of files) {
+      const info = infos.get(path);
+      const backing = making.how === 'overlay' ? making.base.path : null;
+      const isRight =
+        info?.format === format && !info.isOpen && (making.how === 'move' || info.backingFileActualPath === backing);
+      const size = making.how === 'move' ? undefined : making.size;
+      if (isRight && (size === undefined || info.virtualSizeBytes === size)) continue;
+      throw new ProvisiondError('IMAGE_UNTRUSTED', `the new disk ${path} is not what it was to be`, { blame: 'host' });
+    }
+  },
+};
+
+const stopStep: VmStep = {
+  name: 'stop the guest',
+  done: async (job) => (await isNow('Halted')(job)) || isOn('after')(job),
+  run: stop,
+  undo: whenPlanned(async (job) => {
+    if (!ranBefore(job) || !(await isOn('before')(job))) return;
+    const { sight, condition } = await conditionNow(job);
+    if (condition === 'Halted') await job.vm.act('starting', sight, GUARDS.Halted, 'start', sight.uuid);
+  }),
+};
+
+/** @throws VM_SHUTDOWN_TIMEOUT: the guest runs on */
+async function stop(job: VmJob): Promise<void> {
+  const { hard, discardState } = job.arguments as StopOptions;
+  const { sight, condition } = await conditionNow(job);
+  const timed = job as VmJob<StopOptions>;
+  if (condition === 'Running' && (await pressButton(timed))) return;
+  if ((condition === 'Running' && hard) || (condition === 'Suspended' && discardState)) return job.vm.switchOff(sight);
+  if (condition === 'Halted') return;
+  const message = `guest ${job.computer.shortName} did not shut down; it still runs, on its old disks`;
+  throw new ProvisiondError('VM_SHUTDOWN_TIMEOUT', message, { hint: 'Ask again with --hard to pull its plug' });
+}
+
+const switchStep: VmStep = {
+  name: 'switch to the new disks',
+  done: isOn('after'),
+  run: async (job) => {
+    const definition = await disksOf(job).definition(planOf(job).domain);
+    await disksOf(job).define(planOf(job).domain, editDefinition(definition, editTo(planOf(job), 'after')));
+  },
+  undo: whenPlanned(async (job) => {
+    if (await isOn('before')(job)) return;
+    job.tell('going back to the old disks');
+    const { sight } = await conditionNow(job);
+    if (isActive(sight)) await job.vm.switchOff(sight);
+    const definition = await disksOf(job).definition(planOf(job).domain);
+    await disksOf(job).define(planOf(job).domain, editDefinition(definition, editTo(planOf(job), 'before')));
+  }),
+};
+
+const startStep: VmStep = {
+  name: 'start the guest on the new disks',
+  done: async (job) => !ranBefore(job) || (await isNow('Running')(job)),
+  run: async (job) => {
+    const { sight } = await conditionNow(job);
+    try {
+      await job.vm.act('starting', sight, GUARDS.Halted, 'start', sight.uuid);
+    } catch (error) {
+      throw startFailed(error, 'it did not start on its new disks');
+    }
+  },
+};
+
+/** Not tried again: while it is, the VM is down. */
+function startFailed(error: unknown, why: string): unknown {
+  if (!(error instanceof ProvisiondError) || error.code !== 'LIBVIRT_FAILED') return error;
+  return new ProvisiondError('DOMAIN_START_FAILED', `${why}: ${error.message}`, {
+    details: error.details,
+    retryable: false,
+  });
+}
+
+const proveStep: VmStep = {
+  name: 'watch it run',
+  done: async (job) => !ranBefore(job) || (await isTrashed(job)),
+  run: async (job) => {
+    const sight = await requireDomain(job);
+    const proofMs = job.config.startProofMs;
+    if (isActive(sight) && (await disksOf(job).runsFor(sight, proofMs, job.signal))) return;
+    const now = (await conditionNow(job)).condition;
+    const message = `${job.computer.shortName} did not stay up for ${proofMs / 1000} s on its new disks: it is ${now}`;
+    throw new ProvisiondError('DOMAIN_START_FAILED', message, { retryable: false });
+  },
+};
+
+const recordStep: VmStep = {
+  name: 'write down what it is made of',
+  run: (job) => record(job, 'after'),
+  undo: whenPlanned((job) => record(job, 'before')),
+};
+
+/** As the definition is on that side; on the way back it is not there yet. */
+async function record(job: VmJob, side: Side): Promise<void> {
+  const plan = planOf(job);
+  const { store, lease, computer } = job;
+  const definition = await disksOf(job).definition(plan.domain);
+  await recordVolumes(job, readDefinition(editDefinition(definition, editTo(plan, side)), plan.domain.name));
+  if (plan.image) await store.setLoadedImage(lease, computer.id, plan.image[side]);
+}
+
+/** Writes the rows of a VM's volumes. */
+export async function recordVolumes(job: VmJob, definition: Definition): Promise<void> {
+  const volumes = volumesOf(job.computer.shortName, definition);
+  const { infos } = await disksOf(job).look(volumes);
+  const rows = volumes.map((volume) => ({ ...volume, sizeBytes: infos.get(volume.path)?.virtualSizeBytes ?? 0 }));
+  await job.store.writeVolumes(job.lease, job.computer.id, rows);
+}
+
+async function isTrashed(job: VmJob): Promise<boolean> {
+  const old = oldFiles(planOf(job));
+  if (old.length === 0) return isOn('after')(job);
+  const { infos } = await disksOf(job).look(old.map(({ to, format }) => ({ path: to, format })));
+  return infos.size === old.length;
+}
+
+const trashStep: VmStep = {
+  name: 'put the old disks aside',
+  done: async (job) => oldFiles(planOf(job)).length > 0 && isTrashed(job),
+  run: async (job) => {
+    const { operation, computer, store, lease, config } = job;
+    const plan = planOf(job);
+    // The row first: what lies in the trash without one would stay for ever.
+    const until = await store.keepTrash(
+      lease,
+      operation.id,
+      computer.id,
+      plan.trash,
+      JSON.stringify(plan),
+      config.trashDays,
+    );
+    await disksOf(job).move(oldFiles(plan));
+    if (plan.undoes !== undefined) await store.forgetTrash(lease, plan.undoes);
+    job.result.undoUntil = until;
+  },
+  undo: whenPlanned(async (job) => {
+    const { store, lease, operation } = job;
+    const back = oldFiles(planOf(job)).map(({ path, to, format }) => ({ path: to, to: path, format }));
+    const here = await presentOf(job, back);
+    await disksOf(job).move(here);
+    await store.forgetTrash(lease, operation.id);
+  }),
+};
+
+/** From a plan in the journal to a VM that runs on its new disks. */
+export const CHANGE_STEPS: readonly VmStep[] = [
+  buildStep,
+  verifyStep,
+  stopStep,
+  switchStep,
+  startStep,
+  proveStep,
+  recordStep,
+  trashStep,
+];
