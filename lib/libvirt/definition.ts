@@ -17,6 +17,8 @@ export interface DefinedDisk {
   /** Null: an empty drive, or a disk that is no file. */
   readonly file: string | null;
   readonly format: string;
+  /** The guest cannot write to it: a seed, a medium. */
+  readonly isReadOnly: boolean;
 }
 
 export interface Definition {
@@ -59,6 +61,7 @@ function readDisk(disk: XmlNode): DefinedDisk {
     device: (disk.$?.device ?? 'disk') as DefinedDisk['device'],
     file: firstOf(disk, 'source')?.$?.file ?? null,
     format: firstOf(disk, 'driver')?.$?.type ?? 'raw',
+    isReadOnly: childrenOf(disk, 'readonly').length > 0,
   };
 }
 

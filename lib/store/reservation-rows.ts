@@ -1,5 +1,6 @@
 /** From the one joined row to the model's words. */
 import { ProvisiondError } from '../errors';
+import type { WantedVolume } from '../model/volume';
 import { readBootParameters } from './boot-verbs';
 import { shortName } from '../model/names';
 import type {
@@ -95,6 +96,7 @@ export interface ReservationRow {
   driver: Maybe<string>;
   maxloads: Maybe<number>;
   boot: Maybe<string>;
+  plannedVolumes: unknown;
   nodeId: number;
   nodeHostname: string;
   nodeKeys: Maybe<string>;
@@ -119,7 +121,12 @@ export interface ReservationRow {
 }
 
 /** @throws REQUEST_INVALID */
-export function toReservation(row: ReservationRow, claim: Claim, connectMethods: ConnectMethod[]): Reservation {
+export function toReservation(
+  row: ReservationRow,
+  claim: Claim,
+  connectMethods: ConnectMethod[],
+  volumes: WantedVolume[],
+): Reservation {
   return {
     id: row.reservationId,
     request: toRequest(row, claim),
@@ -128,6 +135,7 @@ export function toReservation(row: ReservationRow, claim: Claim, connectMethods:
     host: toHost(row),
     managementNode: toManagementNode({ ...row, id: row.nodeId, hostname: row.nodeHostname, keys: row.nodeKeys }),
     boot: row.boot === null ? null : readBootParameters(row.boot),
+    volumes,
     user: toUser({ ...row, id: row.userId }),
     password: row.pw || null,
     remoteIp: row.remoteIP || null,

@@ -76,8 +76,8 @@ export function oldFiles({ changes, trash }: ChangePlan): (DiskFile & { readonly
 
 /** The volumes that a definition has, in the order of their targets. */
 export function volumesOf(shortName: string, { disks }: Pick<Definition, 'disks'>): Volume[] {
-  return disks.flatMap(({ device, file, format, target }): Volume[] => {
-    if (device !== 'disk' || file === null) return [];
+  return disks.flatMap(({ device, file, format, target, isReadOnly }): Volume[] => {
+    if (device !== 'disk' || file === null || isReadOnly) return [];
     const id = readVolumeId(shortName, file);
     if (id) return [{ ...id, path: file, format, target }];
     return [{ type: 'data', name: target, generation: 0, path: file, format, target, foreign: true }];
