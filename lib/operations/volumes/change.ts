@@ -7,14 +7,14 @@
  * on which side of the change the VM is.
  */
 import { ProvisiondError } from '../../errors';
-import { type Definition, editDefinition, readDefinition } from '../../libvirt/definition';
+import { type Definition, editDefinition, readDefinition, volumesOf } from '../../libvirt/definition';
 import { isActive } from '../../libvirt/vm-sight';
 import { requireDomain, type VmJob, type VmStep } from '../kind';
 import { conditionNow, GUARDS, isNow } from '../power/steps';
 import { pressButton } from '../power/button';
 import { disksOf } from './hands';
 import { refreshTemporaries } from './temporary';
-import { type ChangePlan, editTo, newFiles, oldFiles, type Side, sideOf, volumesOf } from './plan';
+import { type ChangePlan, editTo, newFiles, oldFiles, type Side, sideOf } from './plan';
 
 /** What operations of this kind may be told about the stop. */
 export interface StopOptions {
