@@ -124,8 +124,23 @@ const switchStep: VmStep = {
   name: 'switch to the new disks',
   done: isOn('after'),
   run: async (job) => {
-    const definition = await disksOf(job).definition(planOf(job).domain);
-    await disksOf(job).define(planOf(job).domain, editDefinition(definition, editTo(planOf(job), 'after')));
+    const plan = planOf(job);
+    const text = editDefinition(await disksOf(job).definition(plan.domain), editTo(plan, 'after'));
+    // What begins anew anyway needs no emptying; each moment counts, the guest is down.
+    const isFresh = (file: string) => newFiles(plan).some(({ path, making }) => path === file && making.how !== 'move');
+    const volumes = volumesOf(job.computer.shortName, readDefinition(text, plan.domain.name));
+    if (volumes.some(({ type, path }) => type === 'temporary' && !isFresh(path))) {
+      // Files of the trash are in their places again: all that the new definition has can be emptied.
+      await disksOf(job).refresh(
+        plan.domain,
+        volumes.filter(({ type }) => type === 'temporary'),
+      );
+    }
+    try {
+      await disksOf(job).define(plan.domain, text, ranBefore(job) ? 'start' : '');
+    } catch (error) {
+      throw startFailed(error, 'it did not start on its new disks');
+    }
   },
   undo: whenPlanned(async (job) => {
     if (await isOn('before')(job)) return;
@@ -153,7 +168,8 @@ const startStep: VmStep = {
 
 /** Not tried again: while it is, the VM is down. */
 function startFailed(error: unknown, why: string): unknown {
-  if (!(error instanceof ProvisiondError) || error.code !== 'LIBVIRT_FAILED') return error;
+  if (!(error instanceof ProvisiondError) || !['LIBVIRT_FAILED', 'DOMAIN_START_FAILED'].includes(error.code))
+    return error;
   return new ProvisiondError('DOMAIN_START_FAILED', `${why}: ${error.message}`, {
     details: error.details,
     retryable: false,
