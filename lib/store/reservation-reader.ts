@@ -93,7 +93,9 @@ const reservationSql = (dialect: Dialect): string => `
   order by r.id`;
 
 async function readReservations(db: Database, claim: Claim): Promise<Reservation[]> {
-  const rows = await db.rows<ReservationRow>(reservationSql(db.dialect), [claim.requestId]);
+  const rows = await db.rows<ReservationRow & { plannedVolumes: unknown }>(reservationSql(db.dialect), [
+    claim.requestId,
+  ]);
   const ours = rows.filter((row) => row.managementnodeid === claim.lease.managementNodeId);
   if (ours.length === 0) {
     const message = `request ${claim.requestId} has no complete reservation on this management node`;
@@ -102,7 +104,7 @@ async function readReservations(db: Database, claim: Claim): Promise<Reservation
   return ours.map((row) => {
     const methods = rowsOfJson<ConnectMethodRow>(row.connectMethods);
     const volumes = chooseWanted(rowsOfJson(row.plannedVolumes));
-    return freeze(toReservation(row, claim, chooseConnectMethods(methods, row), volumes));
+    return freeze({ ...toReservation(row, claim, chooseConnectMethods(methods, row)), volumes });
   });
 }
 

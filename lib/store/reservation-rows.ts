@@ -1,6 +1,5 @@
 /** From the one joined row to the model's words. */
 import { ProvisiondError } from '../errors';
-import type { WantedVolume } from '../model/volume';
 import { readBootParameters } from './boot-verbs';
 import { shortName } from '../model/names';
 import type {
@@ -96,7 +95,6 @@ export interface ReservationRow {
   driver: Maybe<string>;
   maxloads: Maybe<number>;
   boot: Maybe<string>;
-  plannedVolumes: unknown;
   nodeId: number;
   nodeHostname: string;
   nodeKeys: Maybe<string>;
@@ -125,8 +123,7 @@ export function toReservation(
   row: ReservationRow,
   claim: Claim,
   connectMethods: ConnectMethod[],
-  volumes: WantedVolume[],
-): Reservation {
+): Omit<Reservation, 'volumes'> {
   return {
     id: row.reservationId,
     request: toRequest(row, claim),
@@ -135,7 +132,6 @@ export function toReservation(
     host: toHost(row),
     managementNode: toManagementNode({ ...row, id: row.nodeId, hostname: row.nodeHostname, keys: row.nodeKeys }),
     boot: row.boot === null ? null : readBootParameters(row.boot),
-    volumes,
     user: toUser({ ...row, id: row.userId }),
     password: row.pw || null,
     remoteIp: row.remoteIP || null,
