@@ -58,7 +58,7 @@ class OperationWorld implements StepWorld<OperationJob> {
 const LONG = process.env.PROVISIOND_LIFE === 'long';
 
 /** What they replace is put aside: a VM that comes back is what it was, and runs if it ran. */
-const GIVES_BACK = new Set(['restore', 'undo']);
+const GIVES_BACK = new Set(['restore', 'undo', 'add_volume', 'remove_volume']);
 const CHANGE: StepListRules = {
   afterFailure: 'what was there before',
   givesBack: true,
