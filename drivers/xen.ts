@@ -40,9 +40,12 @@ function makeHvm(domain: XmlNode): DomainXml {
   const consoleLog = first(devices, 'serial', 'log').$!.file!;
   devices.serial = [{ $: { type: 'file' }, source: [{ $: { path: consoleLog } }] }];
   delete devices.console;
-  const { target, model } = { target: first(devices, 'disk', 'target'), model: nodes(devices.interface) };
-  if (target.$!.bus === 'virtio') target.$ = { dev: 'hda', bus: 'ide' };
-  for (const { $ } of model.flatMap((nic) => nodes(nic.model))) if ($!.type === 'virtio') $!.type = 'e1000';
+  nodes(devices.disk).forEach((disk, index) => {
+    const target = first(disk, 'target');
+    if (target.$!.bus === 'virtio') target.$ = { dev: `hd${LETTERS[index]}`, bus: 'ide' };
+  });
+  for (const { $ } of nodes(devices.interface).flatMap((nic) => nodes(nic.model)))
+    if ($!.type === 'virtio') $!.type = 'e1000';
   return { domain };
 }
 
@@ -50,12 +53,16 @@ function makeParavirtual(domain: XmlNode, mode: 'pv' | 'pvh'): DomainXml {
   const devices = first(domain, 'devices');
   delete domain.features;
   first(domain, 'os').type = [{ _: mode === 'pvh' ? 'xenpvh' : 'linux' }];
-  first(devices, 'disk', 'target').$ = { dev: 'xvda', bus: 'xen' };
+  nodes(devices.disk).forEach((disk, index) => {
+    first(disk, 'target').$ = { dev: `xvd${LETTERS[index]}`, bus: 'xen' };
+  });
   for (const nic of nodes(devices.interface)) nic.model = [{ $: { type: 'netfront' } }];
   for (const device of ['serial', 'graphics']) delete devices[device];
   devices.console = [{ $: { type: 'pty' }, target: [{ $: { type: 'xen' } }] }];
   return { domain };
 }
+
+const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
 
 const nodes = (children: XmlNode[string]) => (children ?? []) as XmlNode[];
 const first = (node: XmlNode, ...path: string[]) => path.reduce((parent, name) => nodes(parent[name])[0]!, node);

@@ -46,16 +46,24 @@ export interface VolumesSight {
   readonly infos: ReadonlyMap<string, DiskInfo & { readonly isOpen: boolean }>;
 }
 
-/** `$1` UUID; the definition comes by stdin. Only of a domain that is off: nobody changes what runs. */
+const NOT_STARTED = 18;
+
+/**
+ * `$1` UUID `$2` file `$3` `start` or nothing; the definition comes by stdin. Only of a domain that is off, without saved memory. It
+ * starts in the same go: a guest waits for it.
+ */
 const DEFINE = `
 set -u
-uuid=$1 file=$2
+uuid=$1 file=$2 then=$3
 fence
 trap 'rm -f "$file"' EXIT
 umask 077
 cat >"$file" || exit 1
-case $(virsh -q domstate "$uuid") in 'shut off') ;; *) echo 'error: the domain is not off' >&2; exit 1 ;; esac
-virsh -q define --file "$file"
+facts=$(virsh -q dominfo "$uuid") || exit 1
+case $facts in *'shut off'*) ;; *) echo 'error: the domain is not off' >&2; exit 1 ;; esac
+case $facts in *'Managed save: '*yes*) echo 'error: the domain has saved memory' >&2; exit 1 ;; esac
+virsh -q define --file "$file" || exit 1
+[ -z "$then" ] || virsh -q start "$uuid" || exit ${NOT_STARTED}
 `;
 
 /** What an overlay needs before a guest has written anything. */
@@ -77,14 +85,18 @@ export class VmDisks {
     return readDefinition(result.stdout, `the definition of domain ${name}`);
   }
 
-  /** Replaces the definition, whole, in one go. @throws LIBVIRT_FAILED (also while it is up), DOMAIN_REJECTED, CLAIM_LOST */
-  async define({ uuid, name }: Pick<VmSight, 'uuid' | 'name'>, text: string): Promise<void> {
+  /**
+   * Replaces the definition, whole, in one go, and starts the domain where that is wanted.
+   * @throws DOMAIN_START_FAILED when it was defined but does not start, LIBVIRT_FAILED (also while it is up), DOMAIN_REJECTED, CLAIM_LOST */
+  async define({ uuid, name }: Pick<VmSight, 'uuid' | 'name'>, text: string, then: 'start' | '' = ''): Promise<void> {
     const file = path.posix.join(
       this.profile.vmPath,
       `.${this.vm.parts.computer.shortName}.${this.vm.fence.mark}.xml.part`,
     );
     const what = `defining domain ${name} on host ${this.vm.host.name} anew`;
-    const result = await this.vm.script(what, DEFINE, [uuid, file], { stdin: text });
+    const result = await this.vm.script(what, DEFINE, [uuid, file, then], { stdin: text });
+    if (result.exitCode === NOT_STARTED)
+      throw virshError('DOMAIN_START_FAILED', `starting domain ${name} on its new disks`, result);
     if (result.exitCode !== 0) throw virshError('DOMAIN_REJECTED', what, result);
   }
 

@@ -80,8 +80,8 @@ wherever('the steps of an operation', () => {
   for (const scene of LONG ? OPERATION_SCENES : OPERATION_SCENES.slice(0, 3)) {
     const { kind, from, to } = scene;
     const steps = KINDS.get(kind)!.steps as readonly Step<OperationJob>[];
-    // What was done to the power of a VM is not taken back; on the way it may be off, or paused.
-    const besides = [to, 'Halted', 'Paused'].map((condition) => `vm1 is ${condition}`);
+    // What was done to the power of a VM is not taken back; on the way it may be off, or paused. Neither is a core dump.
+    const besides = [...[to, 'Halted', 'Paused'].map((condition) => `vm1 is ${condition}`), 'file vm1.core'];
     describeStepList(
       `'${kind}' of a VM that is ${from} ${JSON.stringify(scene.arguments ?? {})}`,
       steps,

@@ -7,14 +7,14 @@
  * on which side of the change the VM is.
  */
 import { ProvisiondError } from '../../errors';
-import { type Definition, editDefinition, readDefinition } from '../../libvirt/definition';
+import { type Definition, editDefinition, readDefinition, volumesOf } from '../../libvirt/definition';
 import { isActive } from '../../libvirt/vm-sight';
 import { requireDomain, type VmJob, type VmStep } from '../kind';
 import { conditionNow, GUARDS, isNow } from '../power/steps';
 import { pressButton } from '../power/button';
 import { disksOf } from './hands';
 import { refreshTemporaries } from './temporary';
-import { type ChangePlan, editTo, newFiles, oldFiles, type Side, sideOf, volumesOf } from './plan';
+import { type ChangePlan, editTo, newFiles, oldFiles, type Side, sideOf } from './plan';
 
 /** What operations of this kind may be told about the stop. */
 export interface StopOptions {
@@ -125,8 +125,23 @@ export const switchStep: VmStep = {
   name: 'switch to the new disks',
   done: isOn('after'),
   run: async (job) => {
-    const definition = await disksOf(job).definition(planOf(job).domain);
-    await disksOf(job).define(planOf(job).domain, editDefinition(definition, editTo(planOf(job), 'after')));
+    const plan = planOf(job);
+    const text = editDefinition(await disksOf(job).definition(plan.domain), editTo(plan, 'after'));
+    // What begins anew anyway needs no emptying; each moment counts, the guest is down.
+    const isFresh = (file: string) => newFiles(plan).some(({ path, making }) => path === file && making.how !== 'move');
+    const volumes = volumesOf(job.computer.shortName, readDefinition(text, plan.domain.name));
+    if (volumes.some(({ type, path }) => type === 'temporary' && !isFresh(path))) {
+      // Files of the trash are in their places again: all that the new definition has can be emptied.
+      await disksOf(job).refresh(
+        plan.domain,
+        volumes.filter(({ type }) => type === 'temporary'),
+      );
+    }
+    try {
+      await disksOf(job).define(plan.domain, text, ranBefore(job) ? 'start' : '');
+    } catch (error) {
+      throw startFailed(error, 'it did not start on its new disks');
+    }
   },
   undo: whenPlanned(async (job) => {
     if (await isOn('before')(job)) return;
@@ -154,7 +169,8 @@ export const startStep: VmStep = {
 
 /** Not tried again: while it is, the VM is down. */
 function startFailed(error: unknown, why: string): unknown {
-  if (!(error instanceof ProvisiondError) || error.code !== 'LIBVIRT_FAILED') return error;
+  if (!(error instanceof ProvisiondError) || !['LIBVIRT_FAILED', 'DOMAIN_START_FAILED'].includes(error.code))
+    return error;
   return new ProvisiondError('DOMAIN_START_FAILED', `${why}: ${error.message}`, {
     details: error.details,
     retryable: false,

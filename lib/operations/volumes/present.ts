@@ -2,13 +2,13 @@
 import path from 'node:path';
 import { ProvisiondError } from '../../errors';
 import type { DiskInfo } from '../../images/disk-info';
-import type { Definition } from '../../libvirt/definition';
+import { type Definition, volumesOf } from '../../libvirt/definition';
 import type { Making } from '../../libvirt/vm-disks';
 import type { VmSight } from '../../libvirt/vm-sight';
 import { type DiskFile, nextGeneration, type Volume, volumePath } from '../../model/volume';
 import { requireDomain, type VmJob } from '../kind';
 import { disksOf } from './hands';
-import { placeOf, type VolumeChange, volumesOf } from './plan';
+import { placeOf, type VolumeChange } from './plan';
 
 /** What the VM is made of now. @throws CONFLICT for a VM without one system volume */
 export interface Present {

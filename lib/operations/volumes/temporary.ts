@@ -3,13 +3,13 @@
  * more before a cold start, because a guest may switch itself off while nobody looks. Whatever keeps the guest's memory (pause,
  * suspend) and whatever is one life of it to its user (reboot, reset) keeps them.
  */
+import { volumesOf } from '../../libvirt/definition';
 import { isActive, type VmSight } from '../../libvirt/vm-sight';
 import { deedOf } from '../../model/vm-states';
 import { readVolumeId } from '../../model/volume';
 import { NO_ARGUMENTS, requireDomain, type VmJob, vmKind, type VmStep } from '../kind';
 import { checkStep } from '../power/steps';
 import { disksOf } from './hands';
-import { volumesOf } from './plan';
 
 /** Whether a VM has any, by the names of its files. */
 export function hasTemporaries(shortName: string, { disks }: Pick<VmSight, 'disks'>): boolean {
