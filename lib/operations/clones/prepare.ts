@@ -132,7 +132,7 @@ export const prepare_base = vmKind<Prepare>({
     copyStep,
     change.buildStep,
     change.verifyStep,
-    change.switchStep,
+    change.switchAndStayOffStep,
     change.recordStep,
     change.trashStep,
     noteStep,

@@ -121,7 +121,8 @@ async function stop(job: VmJob): Promise<void> {
   throw new ProvisiondError('VM_SHUTDOWN_TIMEOUT', message, { hint: 'Ask again with --hard to pull its plug' });
 }
 
-export const switchStep: VmStep = {
+/** @param afterwards `start`: what ran is started in the same go, for each moment counts; `stay off`: even if it ran */
+const switchAnd = (afterwards: 'start' | 'stay off'): VmStep => ({
   name: 'switch to the new disks',
   done: isOn('after'),
   run: async (job) => {
@@ -138,7 +139,7 @@ export const switchStep: VmStep = {
       );
     }
     try {
-      await disksOf(job).define(plan.domain, text, ranBefore(job) ? 'start' : '');
+      await disksOf(job).define(plan.domain, text, afterwards === 'start' && ranBefore(job) ? 'start' : '');
     } catch (error) {
       throw startFailed(error, 'it did not start on its new disks');
     }
@@ -151,7 +152,10 @@ export const switchStep: VmStep = {
     const definition = await disksOf(job).definition(planOf(job).domain);
     await disksOf(job).define(planOf(job).domain, editDefinition(definition, editTo(planOf(job), 'before')));
   }),
-};
+});
+
+export const switchStep = switchAnd('start');
+export const switchAndStayOffStep = switchAnd('stay off');
 
 export const startStep: VmStep = {
   name: 'start the guest on the new disks',

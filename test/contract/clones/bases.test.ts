@@ -1,6 +1,6 @@
 /** Bases and clones on VMs of a fake world: real files and headers, a libvirt of files. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
@@ -153,6 +153,8 @@ wherever('a base', () => {
       const file = world.host.path('datastore', `vm1.base-${id}.root.qcow2`);
       chmodSync(file, 0o644);
       world.write(file, 0x66);
+      const later = Date.now() / 1000 + 2; // the time of the last change is known in seconds
+      utimesSync(file, later, later);
       const before = world.whole('vm2');
       expect(await world.do('clone', 'vm2', { base: 'vm1' })).toMatchObject({
         state: 'failed',
