@@ -7,7 +7,8 @@ import { SIGNALS, timed } from '../signals';
 import type { DueRequest, Lease, Store } from '../store/store';
 import type { Worker } from './worker';
 
-/** While somebody waits for a user to click Connect: he waits for the answer. */
+/** While a user is awaited, who waits for the answer to his click: so much of the interval, 100 ms of the default one. */
+const ATTENTIVE_SHARE = 0.4;
 const ATTENTIVE_MS = 100;
 /** After failed polls the next one waits longer, up to this. */
 const LONGEST_PAUSE_MS = 2000;
@@ -112,9 +113,13 @@ export class Poller {
       if (this.failures++ === 0) this.log.error('the database could not be asked; trying again', { error });
     }
     if (this.stopped) return;
-    const intervalMs = this.worker.awaitsUsers ? Math.min(this.intervalMs, ATTENTIVE_MS) : this.intervalMs;
-    const pause = Math.min(intervalMs * 2 ** Math.min(this.failures, 10), LONGEST_PAUSE_MS);
+    const pause = Math.min(this.presentIntervalMs * 2 ** Math.min(this.failures, 10), LONGEST_PAUSE_MS);
     this.schedule(this.wanted && this.failures === 0 ? 0 : pause);
+  }
+
+  private get presentIntervalMs(): number {
+    if (!this.worker.awaitsUsers) return this.intervalMs;
+    return Math.min(this.intervalMs, Math.max(ATTENTIVE_MS, this.intervalMs * ATTENTIVE_SHARE));
   }
 
   private async look(): Promise<void> {

@@ -22,7 +22,7 @@ make_user() {
     if cut -d: -f3 /etc/passwd | grep -qx -e "$uid"; then echo "uid $uid is taken, $login gets another"
     else set -- "$@" -u "$uid"; fi
   fi
-  "$@" "$login" > /dev/null || fail "the account $login could not be made"
+  said=$("$@" "$login" 2>&1) || fail "the account $login could not be made: $(echo $said)"
   chown "$login:vcl" "/home/$login"
 }
 join_group() {

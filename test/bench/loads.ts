@@ -1,6 +1,8 @@
 /** Loads by provisiond and by the raw script, in turns, so that both see the same machine. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { Socket } from 'node:net';
-import { eventually, type Site } from '../support/site';
+import { eventually, type Site, USER } from '../support/site';
 import { stepNamed, stepsOf } from './daemon-log';
 import type { Measure } from './measure';
 import { cpuMs } from './process-cost';
@@ -12,6 +14,8 @@ interface OwnLoad extends RawLoad {
   readonly cpu: number;
   /** Acknowledgement written → the guest's door is open, as seen from outside. */
   readonly granted: number;
+  /** The user's first words in the guest → in use. */
+  readonly inuse: number;
 }
 
 /** The first load of a new daemon, which asks the host for its driver, is told apart. */
@@ -52,6 +56,7 @@ function compare(own: readonly OwnLoad[], raw: readonly RawLoad[]): Measure[] {
   return [
     alone('row inserted → first step', ({ pickup }) => pickup, 300),
     alone('acknowledged → access granted', ({ granted }) => granted, 300),
+    alone('logged in → in use', ({ inuse }) => inuse, 2000),
     beside('control plane of a load', control, { ratio: 1.25 }),
     beside('· on the host: first step → domain started', ({ host }) => host),
     beside('· in the guest: first ssh answer → reserved', ({ guest }) => guest, { atMost: 3000 }),
@@ -74,9 +79,36 @@ async function loadOwn(site: Site, whileReserved = async () => {}): Promise<OwnL
   const acknowledged = performance.now();
   await untilOpen(address!, 22, 10_000);
   const granted = performance.now() - acknowledged;
+  const inuse = await logIn(site, requestId);
   await site.frontEnd.end(requestId);
   await site.waitForRequest(requestId, null, 60);
-  return { ...times(site, requestId, inserted), cpu, granted };
+  return { ...times(site, requestId, inserted), cpu, granted, inuse };
+}
+
+/** @returns milliseconds from the user's first words, for whom the daemon looks from time to time */
+async function logIn(site: Site, requestId: number): Promise<number> {
+  const leave = new AbortController();
+  const { address, password } = await site.frontEnd.show(requestId);
+  const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR'];
+  const visit = spawn(
+    'sshpass',
+    ['-e', 'ssh', ...options.flatMap((option) => ['-o', option]), `${USER}@${address}`, 'echo here; sleep 30'],
+    { env: { ...process.env, SSHPASS: password ?? '' }, stdio: ['ignore', 'pipe', 'inherit'], signal: leave.signal },
+  );
+  visit.once('error', () => {}); // that it was told to leave
+  try {
+    await once(visit.stdout, 'data');
+    const cameAt = performance.now();
+    await eventually(
+      async () =>
+        /^(inuse|pending)\/(reserved|inuse)$/.test((await site.requestState(requestId)) ?? '') &&
+        (await site.computerState('vm1')) === 'inuse',
+      20,
+    );
+    return performance.now() - cameAt;
+  } finally {
+    leave.abort();
+  }
 }
 
 function times(site: Site, requestId: number, inserted: number) {

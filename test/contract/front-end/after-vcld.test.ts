@@ -104,6 +104,17 @@ wherever('a machine that vcld loaded', () => {
     expect(await site.computerState('vm1')).toBe('available');
   }, 60_000);
 
+  it('and whose set-up was cut off is set up once more, and not loaded', async () => {
+    const name = await loadByVcld();
+    const marks = site.guests.read(name, 'root/currentimage.txt')!.replace(/^vcld_post_load.*\n/m, '');
+    site.guests.write(name, 'root/currentimage.txt', marks);
+    await site.startNode();
+    const requestId = await web.newReservation(await wanted());
+    await eventually(async () => (await web.status(requestId)) === 'ready', 20);
+    expect(site.guests.read(name, 'root/currentimage.txt')).toMatch(/^vcld_post_load=success/m);
+    expect(site.host.domains()).toMatchObject([{ name, boots: 1 }]);
+  }, 60_000);
+
   it('that holds another image, under any name of vcld’s, gives way to a load', async () => {
     const old = await loadByVcld('', 7);
     site.guests.write(old, 'root/currentimage.txt', 'x\nimagerevision_id=999\nvcld_post_load=success\n');
