@@ -85,7 +85,11 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
   osModules: setting(
     wordMap,
     'Which OS module serves which module of the VCL database; yours are added to these.',
-    { 'VCL::Module::OS::Linux': 'linux', 'VCL::Module::OS::Linux::Ubuntu': 'linux' },
+    {
+      'VCL::Module::OS::Linux': 'linux',
+      'VCL::Module::OS::Linux::Ubuntu': 'linux',
+      'VCL::Module::OS::Windows': 'windows',
+    },
     { merged: true },
   ),
   predictiveModules: setting(

@@ -1,9 +1,10 @@
 /** A guest as OS modules see it: constant scripts in, `@@name value` lines out. */
 import { ProvisiondError } from '../errors';
-import type { Guest, PluginLogger, StageResults } from '../plugins/api';
+import type { Guest, OsModule, PluginLogger, StageResults } from '../plugins/api';
 import { asGuestError } from './guest-errors';
 import type { GuestSession } from './guest-session';
 import { type RunResult, script } from './host';
+import { powershell } from './powershell';
 import { quoteCommand } from './shell-quote';
 
 const END_OF_PROGRAM = '@@input';
@@ -33,16 +34,22 @@ export interface GuestOptions {
   /** Deadline of one script; left out: the session's own. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** What its stage scripts are written in. Default: POSIX sh. */
+  readonly shell?: OsModule['shell'];
 }
 
 /**
  * @param log gets what scripts print beside their results, line by line at debug
  */
-export function asGuest(session: GuestSession, log: Pick<PluginLogger, 'debug'>, options: GuestOptions = {}): Guest {
+export function asGuest(
+  session: GuestSession,
+  log: Pick<PluginLogger, 'debug'>,
+  { shell = 'sh', ...options }: GuestOptions = {},
+): Guest {
   return {
     address: session.address,
     async script(name, text, args = [], input = '') {
-      const { argv, stdin } = commandFor(text, args, input);
+      const { argv, stdin } = shell === 'powershell' ? powershell(text, args, input) : commandFor(text, args, input);
       const result = await session.run(argv, { ...options, stdin, expect: 'any' }).catch((error: unknown) => {
         throw asGuestError(error);
       });

@@ -219,6 +219,8 @@ export interface SiteScript {
 export interface OsModule extends Plugin {
   /** The log-in for provisiond's key. Default `root`. */
   readonly loginUser?: string;
+  /** What its scripts are written in: POSIX sh (default), or PowerShell 5.1 that begins with `param($a, $in)`. */
+  readonly shell?: 'sh' | 'powershell';
   /** What `currentimage.txt` says. */
   status?(context: OsContext): Promise<GuestStatus>;
   /** First set-up after a load: host name, passwords, host keys, clock, `currentimage.txt` with the post-load mark. */

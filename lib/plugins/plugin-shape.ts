@@ -47,7 +47,7 @@ const HOOKS: Readonly<
 
 const DATA: Readonly<Record<PluginKind, readonly string[]>> = {
   driver: ['apiVersion', 'name', 'description', 'domainType', 'diskDriverName', 'diskFormats', 'bootMethods'],
-  'os-module': ['apiVersion', 'name', 'description', 'loginUser'],
+  'os-module': ['apiVersion', 'name', 'description', 'loginUser', 'shell'],
   'predictive-module': ['apiVersion', 'name', 'description'],
 };
 
@@ -82,7 +82,10 @@ function judgeName({ name, description }: Record<string, unknown>): string | nul
 function judgeData(kind: PluginKind, plugin: Record<string, unknown>): string | null {
   if (kind === 'predictive-module') return null;
   if (kind === 'os-module') {
-    const { loginUser } = plugin;
+    const { loginUser, shell } = plugin;
+    if (shell !== undefined && shell !== 'sh' && shell !== 'powershell') {
+      return `shell is ${describe(shell)}, must be 'sh' or 'powershell'`;
+    }
     const fine = loginUser === undefined || (typeof loginUser === 'string' && loginUser !== '');
     return fine ? null : `loginUser is ${describe(loginUser)}, must be an account name`;
   }

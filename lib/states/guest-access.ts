@@ -15,7 +15,7 @@ const ANSWER_TIMEOUT_MS = 5000;
 const SLOW_ANSWER_TIMEOUT_MS = 60_000;
 const LOOK_FOR_BOOT_MS = 500;
 
-type Stage = Exclude<keyof OsModule, 'apiVersion' | 'name' | 'description' | 'loginUser'>;
+type Stage = Exclude<keyof OsModule, 'apiVersion' | 'name' | 'description' | 'loginUser' | 'shell'>;
 
 export class GuestAccess {
   /** After the load of this job. */
@@ -168,7 +168,7 @@ export class GuestAccess {
     if (!hook) return undefined as StageAnswer<S>;
     const session = open ?? (await this.connect());
     const { reservation, log, signal } = this;
-    const context: OsContext = { reservation, guest: asGuest(session, log), log, signal };
+    const context: OsContext = { reservation, guest: asGuest(session, log, { shell: module.shell }), log, signal };
     return (hook as (context: object) => Promise<StageAnswer<S>>).call(module, { ...context, ...more });
   }
 

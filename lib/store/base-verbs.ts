@@ -1,7 +1,7 @@
 /** Base files on hosts, as recorded; and what the rows still need of them. */
 import type { BaseFile, BaseRecords, ImageUse, KnownBaseFile } from '../model/base-file';
 import type { ImagePartner } from '../model/image-library';
-import { shortName } from '../model/names';
+import { capturedImageName, shortName } from '../model/names';
 import type { Database } from './database';
 import type { FrontEnd } from './front-end';
 import { requireFit } from './inventory-rows';
@@ -106,23 +106,30 @@ export function imageUseVerbs(db: Database): Pick<FrontEnd, 'listImageUse'> {
 /** All revisions, the deleted ones as well. */
 async function listImageUse(db: Database): Promise<ImageUse[]> {
   const rows = await db.rows<
-    Record<'imageName' | 'prettyName', string> & Record<'production' | 'deleted', number> & Counts
+    Record<'imageName' | 'prettyName' | 'os', string> &
+      Record<'id' | 'revision' | 'production' | 'deleted', number> &
+      Counts
   >(
-    `select v.imagename as imageName, i.prettyname as prettyName, v.production,
+    `select v.imagename as imageName, i.prettyname as prettyName, v.production, i.id, v.revision, o.name as os,
        case when v.deleted = 1 or i.deleted = 1 then 1 else 0 end as deleted,
        (select count(*) from reservation r join request q on q.id = r.requestid
         where r.imagerevisionid = v.id and q.stateid not in (${stateIds('complete', 'failed')})) as requests,
        (select count(*) from computer c where c.deleted = 0 and (c.imagerevisionid = v.id
         or c.nextimageid = i.id and v.production = 1)) as computers
-     from imagerevision v join image i on i.id = v.imageid where i.id <> 1 order by i.prettyname, v.revision`,
+     from imagerevision v join image i on i.id = v.imageid join OS o on o.id = i.OSid where i.id <> 1 order by i.prettyname, v.revision`,
   );
-  return rows.map((row) => ({
-    ...row,
-    production: row.production === 1,
-    deleted: Number(row.deleted) === 1,
-    requests: Number(row.requests),
-    computers: Number(row.computers),
-  }));
+  return rows.flatMap(({ id, revision, os, ...row }) => {
+    const use = {
+      ...row,
+      production: row.production === 1,
+      deleted: Number(row.deleted) === 1,
+      requests: Number(row.requests),
+      computers: Number(row.computers),
+    };
+    // What a capture has made that was given up before its rows came alive: they do not have its name yet.
+    const captured = capturedImageName({ id, revision, prettyName: row.prettyName, os: { name: os } });
+    return use.deleted && captured !== row.imageName ? [use, { ...use, imageName: captured }] : [use];
+  });
 }
 
 type Counts = Record<'requests' | 'computers', number>;

@@ -58,10 +58,17 @@ export const osModuleChecks: readonly Check<OsModuleSubject>[] = [
     },
   },
   {
-    sentence: 'sends scripts that a POSIX shell can read',
+    sentence: 'sends scripts that the shell of its guests can read',
     async run({ module, judgeScript }) {
       for (const [name, stage] of stagesOf(module)) {
         for (const call of await callsOf(stage)) {
+          if (module.shell === 'powershell') {
+            object(
+              /^param\(\$a, \$in\)/.test(call.text),
+              `script '${call.name}' of ${name} does not begin with param($a, $in)`,
+            );
+            continue;
+          }
           const complaint = await judgeScript(call.text);
           if (complaint === undefined) throw new NotTried('there is no sh here');
           object(complaint === null, `script '${call.name}' of ${name}: ${complaint}`);

@@ -45,7 +45,11 @@ describe('a configuration without anything', () => {
       database: 'sqlite:/var/lib/provisiond/provisiond.db',
       managementNode: 'node7.example.org',
       pluginDirs: [],
-      osModules: { 'VCL::Module::OS::Linux': 'linux', 'VCL::Module::OS::Linux::Ubuntu': 'linux' },
+      osModules: {
+        'VCL::Module::OS::Linux': 'linux',
+        'VCL::Module::OS::Linux::Ubuntu': 'linux',
+        'VCL::Module::OS::Windows': 'windows',
+      },
       predictiveModules: {
         'VCL::Module::Predictive::Level_0': 'level-0',
         'VCL::Module::Predictive::Level_1': 'level-1',

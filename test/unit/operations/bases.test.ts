@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { capturedImageName } from '../../../lib/model/names';
 import { recordBase } from '../../../lib/images/base-record';
 import { removeBase } from '../../../lib/images/base-survey';
 import type { ImageNode } from '../../../lib/images/image-tree';
@@ -165,6 +166,23 @@ describe('clearing away', () => {
     expect((await collectGarbage(parts, false)).garbage.map(({ outcome }) => outcome)).toEqual(['removed', 'removed']);
     expect(there()).toEqual([false, false]);
     expect(await t.store.listBaseFiles()).toEqual([]);
+  });
+
+  it('removes what a capture made that was given up when its file was whole and its rows were not', async () => {
+    const row = (await t.frontEnd.listImageUse()).find(({ imageName }) => imageName === image)!;
+    const { id } = (await t.db.one<{ id: number }>('select imageid as id from imagerevision where imagename = ?', [
+      image,
+    ]))!;
+    const { prettyName } = row;
+    const captured = capturedImageName({ id, revision: 0, prettyName, os: { name: 'vmwarelinux' } });
+    await deleteImage();
+    await t.db.change("update imagerevision set imagename = 'not yet captured' where imagename = ?", [image]);
+    const file = hosts[0]!.path('datastore', `${captured}.qcow2`);
+    makeSound(file, 'qcow2');
+    const report = await collectGarbage(parts, false);
+    await t.db.change('update imagerevision set imagename = ? where imagename = ?', [image, 'not yet captured']);
+    expect(report.garbage).toContainEqual(expect.objectContaining({ path: file, outcome: 'removed' }));
+    expect(existsSync(file)).toBe(false);
   });
 
   it('leaves images that are not deleted, and files that nobody knows', async () => {
