@@ -40,9 +40,12 @@ function makeHvm(domain: XmlNode): DomainXml {
   const consoleLog = first(devices, 'serial', 'log').$!.file!;
   devices.serial = [{ $: { type: 'file' }, source: [{ $: { path: consoleLog } }] }];
   delete devices.console;
-  const { target, model } = { target: first(devices, 'disk', 'target'), model: nodes(devices.interface) };
-  if (target.$!.bus === 'virtio') target.$ = { dev: 'hda', bus: 'ide' };
-  for (const { $ } of model.flatMap((nic) => nodes(nic.model))) if ($!.type === 'virtio') $!.type = 'e1000';
+  nodes(devices.disk).forEach((disk, index) => {
+    const target = first(disk, 'target');
+    if (target.$!.bus === 'virtio') target.$ = { dev: `hd${LETTERS[index]}`, bus: 'ide' };
+  });
+  for (const { $ } of nodes(devices.interface).flatMap((nic) => nodes(nic.model)))
+    if ($!.type === 'virtio') $!.type = 'e1000';
   return { domain };
 }
 
@@ -51,8 +54,12 @@ function makeParavirtual(domain: XmlNode, boot: Exclude<BootPlan, { method: 'fir
   delete domain.features;
   first(domain, 'os').type = [{ _: boot.mode === 'pvh' ? 'xenpvh' : 'linux' }];
   const disks = nodes(devices.disk);
-  disks.forEach((disk, index) => (first(disk, 'target').$ = { dev: `xvd${'abcdefghijklmnop'[index]}`, bus: 'xen' }));
-  if (boot.method === 'bootloader') domain.bootloader_args = bootloaderArgs(boot, disks);
+  disks.forEach((disk, index) => (first(disk, 'target').$ = { dev: `xvd${LETTERS[index]}`, bus: 'xen' }));
+  if (boot.method === 'bootloader')
+    domain.bootloader_args = bootloaderArgs(
+      boot,
+      disks.filter(({ $ }) => $?.device !== 'cdrom'),
+    );
   for (const nic of nodes(devices.interface)) nic.model = [{ $: { type: 'netfront' } }];
   for (const device of ['serial', 'graphics']) delete devices[device];
   devices.console = [{ $: { type: 'pty' }, target: [{ $: { type: 'xen' } }] }];
@@ -71,6 +78,8 @@ function bootloaderArgs({ bootloader, bootloaderArgs: args }: BootloaderBoot, di
   const words = [...args.split(' ').filter((word) => word !== ''), ...others];
   return words.length === 0 ? undefined : [{ _: words.join(' \t\n') }];
 }
+
+const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
 
 const nodes = (children: XmlNode[string]) => (children ?? []) as XmlNode[];
 const first = (node: XmlNode, ...path: string[]) => path.reduce((parent, name) => nodes(parent[name])[0]!, node);

@@ -26,6 +26,7 @@ import { OperationInbox } from './work/operation-inbox';
 import { Poller } from './work/poller';
 import { Queues } from './work/queues';
 import { schedule } from './work/schedule';
+import { emptyTrash } from './work/trash-keeper';
 import { VmWatcher } from './work/vm-watcher';
 import { Worker } from './work/worker';
 
@@ -190,6 +191,7 @@ async function beActive(
     const pruned = await store.pruneOperations(lease, live.current.operationRetentionDays);
     if (pruned > 0) log.info(`removed ${pruned} operations that are long over`);
   });
+  const trash = schedule('trash', '41 */10 * * * *', log, async () => void (await emptyTrash(parts, lease, log)));
   try {
     await keeper.beat(lease);
     poller.start();
@@ -198,7 +200,7 @@ async function beActive(
     await aborted(AbortSignal.any([lost.signal, stopping]));
   } finally {
     endListening();
-    const busy = [watcher, blocks, heartbeat, refresh, deliveries, allocations, prune, poller];
+    const busy = [watcher, blocks, heartbeat, refresh, deliveries, allocations, prune, trash, poller];
     await Promise.all(busy.map((each) => each.stop()));
     const operationsStop = operations.stop(stopping.aborted ? 'the daemon stops' : 'the lease was lost');
     if (stopping.aborted) await worker.stopForGood('the daemon stops');

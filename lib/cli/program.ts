@@ -29,6 +29,7 @@ import { addRunVerb } from './run';
 import { addShowVerb } from './show';
 import type { Execute, Work } from './verb';
 import { addVmVerbs } from './vm';
+import { addVolumeVerbs } from './volume';
 
 export interface ProgramOptions extends Streams {
   readonly version: string;
@@ -53,6 +54,7 @@ const ADD_VERBS = [
   addRecoverVerb,
   addBootVerbs,
   addVmVerbs,
+  addVolumeVerbs,
   addPluginsVerb,
   addConfigVerb,
   addDoctorVerb,

@@ -18,6 +18,8 @@ interface AskOptions {
   readonly timeout?: number;
   readonly snapshot?: string;
   readonly description?: string;
+  readonly volume?: string;
+  readonly type?: string;
   readonly image?: string;
   readonly iso?: string;
   readonly size?: number;
@@ -40,7 +42,7 @@ export function addVmVerbs(program: Command, execute: Execute): void {
 /** Each kind is a verb; its options are those that its example has. */
 function addKindVerb(vm: Command, execute: Execute, kind: OperationKind): void {
   const has = (name: string) => Object.hasOwn(kind.example as object, name);
-  const named = has('snapshot') ? ' --snapshot before-the-upgrade' : '';
+  const named = has('snapshot') ? ' --snapshot before-the-upgrade' : has('volume') ? ' --volume home' : '';
   const verb = addVerb(vm, kind.name, { about: kind.about, examples: [`vm ${kind.name} vm1${named}`] })
     .argument('<computer>', 'name of the VM', machineName)
     .option('--no-wait', 'do not watch it: it goes on by itself')
@@ -50,6 +52,8 @@ function addKindVerb(vm: Command, execute: Execute, kind: OperationKind): void {
   if (has('timeoutSeconds')) verb.option('--timeout <seconds>', 'how long the guest gets', wholeNumber(1, 86_400));
   if (has('coreDump')) verb.option('--core-dump', 'keep the memory of a guest that crashed, beside its disks');
   if (has('snapshot')) verb.requiredOption('--snapshot <name>', 'which snapshot');
+  if (has('volume')) verb.requiredOption('--volume <name>', 'which volume');
+  if (has('type')) verb.addOption(new Option('--type <type>', 'what it is for').choices(['data', 'temporary']));
   if (has('image')) verb.option('--image <name>', 'another image, by its pretty name or that of its files');
   if (has('iso')) verb.option('--iso <file>', 'an ISO image of the datastore');
   if (has('sizeMiB')) verb.option('--size <MiB>', 'how large the volume is to be', wholeNumber(1, 8 << 20));
@@ -64,8 +68,22 @@ function addKindVerb(vm: Command, execute: Execute, kind: OperationKind): void {
 
 async function ask(app: App, wish: { kind: OperationKind; computer: string; options: AskOptions }): Promise<ExitCode> {
   const { kind, computer, options } = wish;
-  const { paused, coreDump, timeout, snapshot, description, key, size, image, iso, hard, discardState, dryRun } =
-    options;
+  const {
+    paused,
+    coreDump,
+    timeout,
+    snapshot,
+    description,
+    key,
+    size,
+    volume,
+    type,
+    image,
+    iso,
+    hard,
+    discardState,
+    dryRun,
+  } = options;
   const isTaken = Object.hasOwn(kind.example as object, 'name');
   const operation: NewOperation = {
     kind: kind.name,
@@ -77,6 +95,8 @@ async function ask(app: App, wish: { kind: OperationKind; computer: string; opti
       ...(snapshot !== undefined && { [isTaken ? 'name' : 'snapshot']: snapshot }),
       ...(description !== undefined && { description }),
       ...(size !== undefined && { sizeMiB: size }),
+      ...(volume !== undefined && { volume }),
+      ...(type !== undefined && { type }),
       ...(image !== undefined && { image }),
       ...(iso !== undefined && { iso }),
       ...(hard && { hard }),

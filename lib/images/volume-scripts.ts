@@ -80,6 +80,29 @@ done
 `;
 
 /**
+ * Empties volumes of a domain that is off and has no saved memory; else nothing. `$1` UUID `$2` mark of this work, then groups
+ * of file, format, bytes, base or nothing, format of the base. Each is replaced in one go, by a file that is whole.
+ */
+export const REFRESH_VOLUMES = `
+set -u
+${REFUSE_LIVE}
+uuid=$1 mark=$2 part=
+shift 2
+fence
+case $(virsh -q domstate "$uuid") in 'shut off') ;; '') exit 1 ;; *) exit 0 ;; esac
+case $(virsh -q dominfo "$uuid" | sed -n 's/^Managed save: *//p') in yes) exit 0 ;; esac
+trap '[ -z "$part" ] || rm -f "$part"' EXIT
+while [ $# -gt 4 ]; do
+  refuse_live "$1" "$2"
+  part=$1.$mark.part
+  if [ -n "$4" ]; then qemu-img create -q -f "$2" -F "$5" -b "$4" "$part" "$3" || exit 1
+  else qemu-img create -q -f "$2" "$part" "$3" || exit 1; fi
+  mv -f "$part" "$1" || exit 1
+  shift 5
+done
+`;
+
+/**
  * What files a computer has and what is in some of them: `$1` mark `$2` folder of the disks `$3` short name, then pairs of file
  * and format. Also while guests run. Changes nothing.
  */

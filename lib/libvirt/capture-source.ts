@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { ProvisiondError } from '../errors';
 import { claimedFormat } from '../images/image-header';
+import { readVolumeId } from '../model/volume';
 import type { HostedComputer } from './hosted-computer';
 import type { HostLook, SeenDomain } from './look';
 import { isDiskOf } from './ownership';
@@ -42,13 +43,19 @@ export function findMachine(computer: HostedComputer, look: HostLook): CapturedM
 function chooseDisk(computer: HostedComputer, { name, disks }: SeenDomain): Omit<CapturedMachine, 'domain'> {
   const folder = path.posix.join(computer.profile.vmPath, '.').replace(/\/$/, '');
   const own = disks.filter(
-    (file) => path.posix.dirname(path.posix.normalize(file)) === folder && isDiskOf(computer.names.shortName, file),
+    (file) => path.posix.dirname(path.posix.normalize(file)) === folder && isSystem(computer.names.shortName, file),
   );
   if (own.length !== 1) {
     throw unclear(`domain ${name} has ${own.length} disks in ${folder} that are its computer's, not one`, disks);
   }
   const [disk] = own;
   return { disk: { path: disk!, format: claimedFormat(disk!) }, otherDisks: disks.filter((file) => file !== disk) };
+}
+
+/** Temporary volumes do not become part of an image. */
+function isSystem(shortName: string, file: string): boolean {
+  const id = readVolumeId(shortName, file);
+  return id === null ? isDiskOf(shortName, file) : id.type === 'system';
 }
 
 function unclear(what: string, choices: readonly string[]): ProvisiondError {

@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ProvisiondError } from '../errors';
 import type { DomainIdentity } from '../model/identity';
+import { readVolumeId, type Volume } from '../model/volume';
 import type { XmlNode } from '../plugins/api';
 import { childrenOf, firstOf, parseXml } from '../xml';
 import { readIdentity } from './domain-identity';
@@ -17,6 +18,8 @@ export interface DefinedDisk {
   /** Null: an empty drive, or a disk that is no file. */
   readonly file: string | null;
   readonly format: string;
+  /** The guest cannot write to it: a seed, a medium. */
+  readonly isReadOnly: boolean;
 }
 
 export interface Definition {
@@ -59,7 +62,18 @@ function readDisk(disk: XmlNode): DefinedDisk {
     device: (disk.$?.device ?? 'disk') as DefinedDisk['device'],
     file: firstOf(disk, 'source')?.$?.file ?? null,
     format: firstOf(disk, 'driver')?.$?.type ?? 'raw',
+    isReadOnly: childrenOf(disk, 'readonly').length > 0,
   };
+}
+
+/** The volumes that a definition has, in the order of their targets. */
+export function volumesOf(shortName: string, { disks }: Pick<Definition, 'disks'>): Volume[] {
+  return disks.flatMap(({ device, file, format, target, isReadOnly }): Volume[] => {
+    if (device !== 'disk' || file === null || isReadOnly) return [];
+    const id = readVolumeId(shortName, file);
+    if (id) return [{ ...id, path: file, format, target }];
+    return [{ type: 'data', name: target, generation: 0, path: file, format, target, foreign: true }];
+  });
 }
 
 /** `vdb` before `vdaa`. */
@@ -75,7 +89,7 @@ const DISK = /[ \t]*<disk\b[^>]*>[\s\S]*?<\/disk>\n?/g;
  */
 export function editDefinition({ text, disks }: Definition, edit: DefinitionEdit): string {
   const wanted = new Map(edit.disks.map(({ target, disk }) => [target, disk]));
-  const added = edit.disks.filter(({ target }) => !disks.some((known) => known.target === target));
+  const added = edit.disks.filter(({ target, disk }) => disk && !disks.some((known) => known.target === target));
   const blocks = text.match(DISK) ?? [];
   const last = blocks.filter((block) => readBlock(block).device === 'disk').at(-1);
   const edited = text.replace(DISK, (block) => {

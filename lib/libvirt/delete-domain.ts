@@ -6,6 +6,7 @@ import path from 'node:path';
 import { ProvisiondError } from '../errors';
 import type { HostedComputer } from './hosted-computer';
 import type { HostLook, SeenDomain } from './look';
+import { loadBaseOf } from '../model/volume';
 import { isDiskOf, isXmlFileOf } from './ownership';
 import { virshError } from './virsh';
 
@@ -91,12 +92,17 @@ export async function removeDomains(
 function ownFilesOf(computer: HostedComputer, look: HostLook, domains: readonly SeenDomain[]): string[] {
   const { shortName } = computer.names;
   const disks = domains.flatMap((domain) => domain.disks).filter((file) => isOwnDisk(computer, look, file, domains));
-  const bases = new Set(disks.map((file) => file.slice(0, file.lastIndexOf('.'))));
+  const bases = new Set(disks.flatMap((file) => [file.slice(0, file.lastIndexOf('.')), loadPathOf(shortName, file)]));
   const beside = look.files.filter((file) => {
     const found = /^(.*)\.(console\.log|seed\.iso|[a-z0-9]+\.lock)$/.exec(file);
     return found !== null && bases.has(found[1]!);
   });
   return [...disks, ...beside, ...look.files.filter((file) => isXmlFileOf(shortName, file))];
+}
+
+/** What all files of that load begin with, whatever generation the disk is. */
+function loadPathOf(shortName: string, file: string): string {
+  return path.posix.join(path.posix.dirname(file), loadBaseOf(shortName, file) ?? path.posix.basename(file));
 }
 
 /** A file of ours by name and place, which no domain that stays uses. */
@@ -125,6 +131,9 @@ function leftoversOf(computer: HostedComputer, look: HostLook, leaving: readonly
       file === names.consoleLog ||
       file === names.seed ||
       (file.startsWith(`${names.seed}.`) && file.endsWith('.part')) ||
+      computer.volumes.some(
+        ({ path: own, type }) => type === 'temporary' && (file === own || file.startsWith(`${own}.`)),
+      ) ||
       (file.startsWith(`${names.overlay}.`) && /\.(part|lock)$/.test(file)) ||
       (file.startsWith(`${names.xml}.`) && file.endsWith('.part')) ||
       isXmlFileOf(names.shortName, file),

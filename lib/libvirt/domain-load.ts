@@ -12,6 +12,7 @@ import type { HostLook, SeenDomain } from './look';
 import { resolveNetworks } from './networks';
 import { isUp, requireDomain, startDomain, stopDomain } from './power';
 import { writeSeed } from './seed';
+import { makeVolume } from './load-volumes';
 import { virshError } from './virsh';
 import { buildXml } from '../xml';
 
@@ -117,8 +118,12 @@ export class DomainLoad {
       async (look) => {
         await this.callDriver('preDefine', signal);
         if (this.wantsSeed(look)) await writeSeed(computer);
+        for (const volume of computer.volumes) await makeVolume(computer, volume);
       },
-      (look) => ({ ...look, files: [...new Set([...look.files, overlay, ...(this.wantsSeed(look) ? [seed] : [])])] }),
+      (look) => {
+        const made = [overlay, ...computer.volumes.map(({ path }) => path), ...(this.wantsSeed(look) ? [seed] : [])];
+        return { ...look, files: [...new Set([...look.files, ...made])] };
+      },
     );
   }
 
@@ -217,7 +222,7 @@ export class DomainLoad {
             hasManagedSave: false,
             identity,
             own: true,
-            disks: [overlay.path],
+            disks: [overlay, ...this.computer.volumes].map(({ path }) => path),
             macs: [this.computer.privateMac, this.computer.publicMac],
           },
         ],

@@ -26,6 +26,8 @@ export interface DomainXmlInput {
   readonly clockOffset: 'utc' | 'localtime';
   readonly boot: BootPlan;
   readonly disk: DomainDisk;
+  /** Further disks, in the order of their targets. */
+  readonly volumes?: readonly DomainDisk[];
   /** A volume that tells a cloud image what it is, on the host; left out: the guest knows by itself. */
   readonly seed?: string;
   readonly interfaces: readonly DomainInterface[];
@@ -76,7 +78,7 @@ export function generateDefaultDomainXml(input: DomainXmlInput): DomainXml {
       on_crash: text('preserve'),
       devices: [
         {
-          disk: input.seed === undefined ? [disk(input.disk)] : [disk(input.disk), seedDisk(input.seed, input.disk)],
+          disk: disks(input),
           interface: input.interfaces.map(networkInterface),
           serial: [{ $: { type: 'pty' }, log: [{ $: { file: input.consoleLog, append: 'on' } }] }],
           console: [{ $: { type: 'pty' }, target: [{ $: { type: 'serial', port: '0' } }] }],
@@ -127,14 +129,19 @@ function topology(vcpus: number): Record<string, string> {
 
 const DEVICE_PREFIXES: Readonly<Record<string, string>> = { virtio: 'vd', xen: 'xvd', ide: 'hd', fdc: 'fd' };
 
-function disk({ path, format, driverName, bus, cache }: DomainDisk): XmlNode {
+function disks({ disk: system, seed, volumes = [] }: DomainXmlInput): XmlNode[] {
+  const fixed = seed === undefined ? [disk(system, 0)] : [disk(system, 0), seedDisk(seed, system)];
+  return [...fixed, ...volumes.map((volume, index) => disk(volume, fixed.length + index))];
+}
+
+function disk({ path, format, driverName, bus, cache }: DomainDisk, index: number): XmlNode {
   const driver: Record<string, string> = { name: driverName, type: format };
   if (cache !== undefined) driver.cache = cache;
   return {
     $: { type: 'file', device: 'disk' },
     driver: [{ $: driver }],
     source: [{ $: { file: path } }],
-    target: [{ $: { dev: `${DEVICE_PREFIXES[bus] ?? 'sd'}a`, bus } }],
+    target: [{ $: { dev: `${DEVICE_PREFIXES[bus] ?? 'sd'}${String.fromCharCode('a'.charCodeAt(0) + index)}`, bus } }],
   };
 }
 

@@ -1,6 +1,7 @@
 /** From a reservation and a look at its host to the tree that is defined. */
 import { ProvisiondError } from '../errors';
 import { type BootMethod, type BootPlan, FROM_DISK, bootMethod } from '../model/boot';
+import type { DiskFile } from '../model/volume';
 import type { DomainXml, DriverContext, HostFactsForDriver, HypervisorDriver } from '../plugins/api';
 import { wantsSeed } from './domain-identity';
 import { KERNEL_FOLDERS, planBoot } from './boot-plan';
@@ -35,15 +36,15 @@ export function defaultDomainXml(
     vcpus: Math.max(1, image.minCpus),
     clockOffset: /windows/i.test(image.os.type) ? 'localtime' : 'utc',
     boot: bootOf(computer, driver),
-    disk: loadDisk(computer, look, driver.diskDriverName, hardware.diskBus),
+    disk: loadDisk(look, computer.overlay, driver.diskDriverName, hardware.diskBus),
+    volumes: computer.volumes.map((volume) => loadDisk(look, volume, driver.diskDriverName, hardware.diskBus)),
     ...(hardware.wantsSeed && { seed: names.seed }),
     interfaces: guestInterfaces(computer, look, hardware.networkModel),
     consoleLog: names.consoleLog,
   });
 }
 
-function loadDisk(computer: HostedComputer, look: HostLook, driverName: string, bus: string): DomainDisk {
-  const { path, format } = computer.overlay;
+function loadDisk(look: HostLook, { path, format }: DiskFile, driverName: string, bus: string): DomainDisk {
   const remote = /^(nfs|afs|cifs|smb|ceph|9p|fuse\.|ocfs2|gfs2|lustre|gluster)/.test(look.diskFilesystem.type);
   return { path, format, driverName, bus, cache: remote ? 'none' : undefined };
 }

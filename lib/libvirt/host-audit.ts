@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import type { HostSurvey, SurveyedDomain } from './host-survey';
+import { loadBaseOf } from '../model/volume';
 import { isDiskOf, isXmlFileOf } from './ownership';
 
 /** A computer as the rows have it. */
@@ -64,11 +65,15 @@ function judgeDomain(
 
 /** Files go with the domain that uses them; without one they are ours by name and place only. */
 function judgeFiles(survey: HostSurvey, computers: readonly AuditedComputer[], hostId: number): Finding[] {
-  const bases = survey.domains.flatMap(({ disks }) => disks).map((disk) => baseOf(path.posix.basename(disk)));
+  const used = survey.domains.flatMap(({ disks }) => disks);
+  const bases = used.map((disk) => baseOf(path.posix.basename(disk)));
+  const loads = computers.flatMap(({ shortName }) => used.flatMap((disk) => loadBaseOf(shortName, disk) ?? []));
   return survey.files.flatMap(({ path: file, version }): Finding[] => {
     const name = path.posix.basename(file);
     const finding = { kind: 'file', what: file, id: version } as const;
-    const isUsed = bases.some((base) => name.startsWith(`${base}.`)) && !name.endsWith('.part');
+    // Of a load that has a disk in use all is used that is no disk itself, of whatever generation.
+    const isBeside = !/\.(qcow2|raw|vmdk|vdi|img)$/.test(name) && loads.some((base) => name.startsWith(`${base}.`));
+    const isUsed = (isBeside || bases.some((base) => name.startsWith(`${base}.`))) && !name.endsWith('.part');
     if (isUsed) return [];
     const computer = computers.find(
       ({ shortName, hostComputerId }) =>

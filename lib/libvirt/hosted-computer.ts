@@ -23,6 +23,7 @@ import {
   seedPath,
 } from '../model/names';
 import type { HostFacts, Reservation, VmProfile } from '../model/reservation';
+import { type DiskFile, VOLUME_NAME, volumePath, type WantedVolume } from '../model/volume';
 import { HostView } from './host-view';
 import { lookAtHost } from './look';
 import type { Owner } from './ownership';
@@ -67,6 +68,12 @@ export interface ComputerNames {
   readonly xml: string;
   /** What the guest's serial console said. */
   readonly consoleLog: string;
+}
+
+/** The file of a volume that a load makes. */
+export interface LoadedVolume extends DiskFile {
+  readonly type: WantedVolume['type'];
+  readonly sizeMiB: number;
 }
 
 export class HostedComputer {
@@ -169,6 +176,20 @@ export class HostedComputer {
 
   get overlay(): { readonly path: string; readonly format: string } {
     return { path: this.names.overlay, format: this.profile.datastoreFormat };
+  }
+
+  /** What the VM gets beside its system volume, in the order of its targets. */
+  get volumes(): readonly LoadedVolume[] {
+    const { reservation, profile, names } = this;
+    const place = {
+      vmPath: profile.vmPath,
+      shortName: names.shortName,
+      loadBase: fileBaseName(reservation.computer, reservation.image),
+    };
+    return reservation.volumes.map(({ name, type, sizeMiB }) => {
+      check('the name of a volume', name, VOLUME_NAME);
+      return { type, sizeMiB, path: volumePath(place, { type, name, generation: 1 }, 'qcow2'), format: 'qcow2' };
+    });
   }
 
   /** The MAC of the private interface: the computer's own, or one derived from its id. */

@@ -8,6 +8,7 @@ import { LocalHost } from '../host/local-host';
 import { type DiskInfo, readDiskInfo } from '../images/disk-info';
 import { checkImageHeader, claimedFormat } from '../images/image-header';
 import { retrieveImage } from '../images/retrieval';
+import { readDefinition, volumesOf } from './definition';
 import { ownDomainNamed, removeDomains } from './delete-domain';
 import { releaseAddress } from './dhcp';
 import { diagnoseGuest } from './diagnose';
@@ -209,6 +210,20 @@ export class LibvirtProvisioner implements Provisioner {
 
   async domainExists(name: string): Promise<boolean> {
     return (await this.computer.view.fresh()).domainNames.has(name);
+  }
+
+  async loadedVolumes() {
+    const { names, host, volumes } = this.computer;
+    const { stdout } = await this.computer.run(['virsh', '-q', 'dumpxml', '--inactive', names.uuid]);
+    const found = volumesOf(
+      names.shortName,
+      readDefinition(stdout, `the definition of ${names.domain} on ${host.name}`),
+    );
+    const system = (await this.getVirtualDiskSizeBytes()) ?? 0;
+    return found.map((volume) => {
+      const made = volumes.find(({ path }) => path === volume.path);
+      return { ...volume, sizeBytes: made ? made.sizeMiB * 2 ** 20 : volume.type === 'system' ? system : 0 };
+    });
   }
 
   async getDomainXml(name: string): Promise<DomainXml> {

@@ -7,6 +7,7 @@ import type { DomainIdentity } from '../model/identity';
 import type { ImagePartner } from '../model/image-library';
 import type { NodeStatus, PowerStatus } from '../model/power';
 import type { Reservation } from '../model/reservation';
+import type { Volume } from '../model/volume';
 import type { DomainXml, GuestStatus, HypervisorDriver } from '../plugins/api';
 
 /** A domain as one look at the host saw it. */
@@ -83,6 +84,8 @@ export interface Provisioner {
   /** The tree that a load would define, after the driver's `extendDomainXml`. */
   generateDomainXml(): Promise<DomainXml>;
   domainExists(name: string): Promise<boolean>;
+  /** What the domain of this load is made of, with sizes in bytes; 0: not known. */
+  loadedVolumes(): Promise<readonly (Volume & { readonly sizeBytes: number })[]>;
   getDomainXml(name: string): Promise<DomainXml>;
   /** All domains of the host: name → id (while active) and state. */
   getDomainInfo(): Promise<ReadonlyMap<string, { id?: number; state: string }>>;

@@ -8,7 +8,14 @@ import { script } from '../host/host';
 import type { RunResult } from '../host/host';
 import { explain, type Work } from '../images/copy-work';
 import { type DiskInfo, parseDiskInfo } from '../images/disk-info';
-import { IN_THE_WAY, LOOK_AT_VOLUMES, MAKE_VOLUME, MOVE_VOLUMES, REMOVE_VOLUMES } from '../images/volume-scripts';
+import {
+  IN_THE_WAY,
+  LOOK_AT_VOLUMES,
+  MAKE_VOLUME,
+  MOVE_VOLUMES,
+  REFRESH_VOLUMES,
+  REMOVE_VOLUMES,
+} from '../images/volume-scripts';
 import { imageLock } from '../model/names';
 import type { DiskFile } from '../model/volume';
 import { type Definition, readDefinition } from './definition';
@@ -27,7 +34,9 @@ export type Making =
     }
   | { readonly how: 'blank'; readonly size: number }
   /** It is there already, elsewhere: it only gets its place back. */
-  | { readonly how: 'move'; readonly from: string };
+  | { readonly how: 'move'; readonly from: string }
+  /** It is where it belongs already. */
+  | { readonly how: 'keep' };
 
 export interface VolumesSight {
   readonly freeKiB: number;
@@ -37,16 +46,24 @@ export interface VolumesSight {
   readonly infos: ReadonlyMap<string, DiskInfo & { readonly isOpen: boolean }>;
 }
 
-/** `$1` UUID; the definition comes by stdin. Only of a domain that is off: nobody changes what runs. */
+const NOT_STARTED = 18;
+
+/**
+ * `$1` UUID `$2` file `$3` `start` or nothing; the definition comes by stdin. Only of a domain that is off, without saved memory. It
+ * starts in the same go: a guest waits for it.
+ */
 const DEFINE = `
 set -u
-uuid=$1 file=$2
+uuid=$1 file=$2 then=$3
 fence
 trap 'rm -f "$file"' EXIT
 umask 077
 cat >"$file" || exit 1
-case $(virsh -q domstate "$uuid") in 'shut off') ;; *) echo 'error: the domain is not off' >&2; exit 1 ;; esac
-virsh -q define --file "$file"
+facts=$(virsh -q dominfo "$uuid") || exit 1
+case $facts in *'shut off'*) ;; *) echo 'error: the domain is not off' >&2; exit 1 ;; esac
+case $facts in *'Managed save: '*yes*) echo 'error: the domain has saved memory' >&2; exit 1 ;; esac
+virsh -q define --file "$file" || exit 1
+[ -z "$then" ] || virsh -q start "$uuid" || exit ${NOT_STARTED}
 `;
 
 /** What an overlay needs before a guest has written anything. */
@@ -68,14 +85,18 @@ export class VmDisks {
     return readDefinition(result.stdout, `the definition of domain ${name}`);
   }
 
-  /** Replaces the definition, whole, in one go. @throws LIBVIRT_FAILED (also while it is up), DOMAIN_REJECTED, CLAIM_LOST */
-  async define({ uuid, name }: Pick<VmSight, 'uuid' | 'name'>, text: string): Promise<void> {
+  /**
+   * Replaces the definition, whole, in one go, and starts the domain where that is wanted.
+   * @throws DOMAIN_START_FAILED when it was defined but does not start, LIBVIRT_FAILED (also while it is up), DOMAIN_REJECTED, CLAIM_LOST */
+  async define({ uuid, name }: Pick<VmSight, 'uuid' | 'name'>, text: string, then: 'start' | '' = ''): Promise<void> {
     const file = path.posix.join(
       this.profile.vmPath,
       `.${this.vm.parts.computer.shortName}.${this.vm.fence.mark}.xml.part`,
     );
     const what = `defining domain ${name} on host ${this.vm.host.name} anew`;
-    const result = await this.vm.script(what, DEFINE, [uuid, file], { stdin: text });
+    const result = await this.vm.script(what, DEFINE, [uuid, file, then], { stdin: text });
+    if (result.exitCode === NOT_STARTED)
+      throw virshError('DOMAIN_START_FAILED', `starting domain ${name} on its new disks`, result);
     if (result.exitCode !== 0) throw virshError('DOMAIN_REJECTED', what, result);
   }
 
@@ -106,6 +127,7 @@ export class VmDisks {
   /** @throws HOST_DISK_FULL, CONFLICT when there is a file of that name */
   async make(disk: DiskFile, making: Making): Promise<void> {
     if (making.how === 'move') return this.move([{ ...disk, path: making.from, to: disk.path }]);
+    if (making.how === 'keep') return;
     const { how, size = 0 } = making;
     const base = making.how === 'blank' ? null : making;
     const lock = base?.imageName ? imageLock(this.profile, base.imageName) : '';
@@ -131,6 +153,19 @@ export class VmDisks {
     const doing = `moving ${disks.map((disk) => `${disk.path} to ${disk.to}`).join(', ')}`;
     const args = disks.flatMap((disk) => [disk.path, disk.format, disk.to]);
     this.judge(await this.vm.script(doing, MOVE_VOLUMES, args), { doing, failure: 'COMMAND_FAILED' });
+  }
+
+  /** Empties volumes of a domain that is off; what has a base begins on it again. Nothing when it is not off. */
+  async refresh({ uuid, name }: Pick<VmSight, 'uuid' | 'name'>, disks: readonly DiskFile[]): Promise<void> {
+    const { infos } = await this.look(disks);
+    const args = disks.flatMap(({ path: file, format }) => {
+      const info = infos.get(file);
+      if (!info) return [];
+      return [file, format, info.virtualSizeBytes, info.backingFileActualPath ?? '', info.backingFormat ?? 'raw'];
+    });
+    const doing = `emptying the temporary volumes of domain ${name}`;
+    const result = await this.vm.script(doing, REFRESH_VOLUMES, [uuid, this.vm.fence.mark, ...args]);
+    this.judge(result, { doing, failure: 'COMMAND_FAILED' });
   }
 
   /** @returns whether the domain runs, and ran without a break, for that long */

@@ -5,6 +5,7 @@
  */
 import type { BootParameters } from './boot';
 import type { StateName, WorkableState } from './states';
+import type { WantedVolume } from './volume';
 
 export interface Reservation {
   readonly id: number;
@@ -16,6 +17,8 @@ export interface Reservation {
   readonly managementNode: ManagementNodeFacts;
   /** How its guest is to boot, where anybody said so: of the computer, else of the image, else of the VM profile. */
   readonly boot: BootParameters | null;
+  /** What its VM is to have beside its system volume. */
+  readonly volumes: readonly WantedVolume[];
   /** Who asked for it. */
   readonly user: UserFacts;
   /** `reservation.pw`: the one-time password of the user, null until one was made. */

@@ -58,7 +58,7 @@ const CANCELLED_BY_HARD_SHUTDOWN = new Set<string>([
   // Beyond the Xen API: a harder operation is never held up by a softer one, whichever that is.
   ...['start', 'resume', 'pause', 'unpause', 'wake', 'snapshot', 'checkpoint', 'revert', 'delete_snapshot'],
   // They go back to the old disks on their way out.
-  ...['restore', 'undo'],
+  ...['restore', 'undo', 'add_volume', 'remove_volume', 'clear_temporary'],
 ]);
 const CANCELLED_BY_HARD_REBOOT = new Set<string>(
   [...CANCELLED_BY_HARD_SHUTDOWN].filter((kind) => kind !== 'shutdown' && kind !== 'hard_reboot'),
@@ -66,6 +66,7 @@ const CANCELLED_BY_HARD_REBOOT = new Set<string>(
 /** Each group may be asked for together; its operations are worked one after another. */
 const TOGETHER: readonly (readonly string[])[] = [
   ['snapshot', 'checkpoint'],
+  ['start', 'clear_temporary'],
   ['clone', 'copy', 'export'],
 ];
 

@@ -45,6 +45,9 @@ export const POWER_TABLE = {
   'restore discard': row('same',      'E',         'same',      'Halted',    'E'),
   undo:              row('same',      'E',         'same',      'E',         'E'),
   'undo discard':    row('same',      'E',         'same',      'Halted',    'E'),
+  add_volume:        row('same',      'E',         'same',      'E',         'E'),
+  remove_volume:     row('same',      'E',         'same',      'E',         'E'),
+  clear_temporary:   row('same',      'E',         'E',         'E',         'E'),
 } as const satisfies Record<string, Row>;
 
 /** A row of the table: the name of a kind of operation, with what of its arguments matters. */

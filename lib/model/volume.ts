@@ -27,6 +27,26 @@ export interface DiskFile {
   readonly format: string;
 }
 
+/** A volume that a load makes beside the system volume. */
+export interface WantedVolume {
+  readonly name: string;
+  readonly type: 'temporary' | 'data';
+  readonly sizeMiB: number;
+}
+
+/** Whose volumes a site plans. */
+export const PLAN_OWNERS = ['computer', 'image', 'profile'] as const;
+export type PlanOwner = (typeof PLAN_OWNERS)[number];
+
+/** Of one name that of the computer counts, else that of the image, else that of the VM profile. In a stable order. */
+export function chooseWanted(planned: readonly (WantedVolume & { readonly kind: PlanOwner })[]): WantedVolume[] {
+  const byName = new Map<string, WantedVolume>();
+  for (const owner of [...PLAN_OWNERS].reverse()) {
+    for (const { kind, name, type, sizeMiB } of planned) if (kind === owner) byName.set(name, { name, type, sizeMiB });
+  }
+  return [...byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
 /** What the name of a volume's file says. */
 export interface VolumeId {
   readonly type: VolumeType;

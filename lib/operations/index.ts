@@ -7,7 +7,9 @@ import { power_state_reset } from './power/reset';
 import { clean_shutdown, hard_shutdown, shutdown } from './power/shutdown';
 import { resume, start } from './power/start';
 import { suspend } from './power/suspend';
+import { add_volume, remove_volume } from './volumes/data';
 import { restore } from './volumes/restore';
+import { clear_temporary } from './volumes/temporary';
 import { undo } from './volumes/undo';
 import { checkpoint, delete_snapshot, revert, snapshot } from './snapshots';
 
@@ -15,7 +17,7 @@ const ALL: readonly OperationKind[] = [
   ...[start, pause, unpause, suspend, resume],
   ...[clean_shutdown, hard_shutdown, shutdown, clean_reboot, hard_reboot, wake, power_state_reset],
   ...[snapshot, checkpoint, revert, delete_snapshot],
-  ...[restore, undo],
+  ...[restore, undo, add_volume, remove_volume, clear_temporary],
 ];
 
 export const KINDS: ReadonlyMap<string, OperationKind> = new Map(ALL.map((kind) => [kind.name, kind]));

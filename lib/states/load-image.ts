@@ -135,6 +135,10 @@ async function retrieveFromPartner({ store, provisioner, reservation, config, na
 }
 
 async function recordImage(job: Job): Promise<void> {
-  const { image, computer } = job.reservation;
+  const { image, computer, volumes } = job.reservation;
+  // Of a VM that has its system volume only the rows come with the first operation on it.
+  if (volumes.length > 0) {
+    await job.store.writeVolumes(job.claim.lease, computer.id, await job.provisioner.loadedVolumes());
+  }
   await job.store.setCurrentImage(job.claim, computer.id, { id: image.id, revisionId: image.revisionId });
 }

@@ -5,6 +5,7 @@
 import type { Blame } from '../errors';
 import type { ImageUse } from '../model/base-file';
 import type { BootParameters } from '../model/boot';
+import type { PlanOwner, WantedVolume } from '../model/volume';
 import type { HostFacts } from '../model/reservation';
 import type { StateName } from '../model/states';
 import type { PowerState } from '../model/vm-states';
@@ -231,6 +232,11 @@ export interface FrontEnd extends VmFrontEnd {
    * @throws NOT_FOUND
    */
   putBoot(kind: BootOwner, name: string, parameters: BootParameters | null): Promise<void>;
+  /** A volume that later loads make. @throws NOT_FOUND; CONFLICT for a data volume that is not a computer's */
+  planVolume(kind: PlanOwner, owner: string, volume: WantedVolume): Promise<void>;
+  /** @throws NOT_FOUND */
+  unplanVolume(kind: PlanOwner, owner: string, name: string): Promise<void>;
+  listPlannedVolumes(): Promise<(WantedVolume & { readonly kind: PlanOwner; readonly owner: string })[]>;
   listBoot(): Promise<BootEntry[]>;
   addImage(image: NewImage): Promise<{ imageId: number; revisionId: number; fileName: string }>;
 }

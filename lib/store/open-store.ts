@@ -12,6 +12,7 @@ import { ownershipVerbs } from './ownership-verbs';
 import { sqlStore } from './sql-store';
 import type { Store } from './store';
 import { vmFrontEndVerbs } from './vm-front-end-verbs';
+import { volumePlanVerbs } from './volume-plan-verbs';
 
 export interface OpenStoreOptions {
   /** `sqlite:PATH`, `sqlite::memory:` or `mysql://user:password@host:port/name`. */
@@ -42,6 +43,7 @@ function frontEnd(db: Database): FrontEnd {
     ...siteRowVerbs(db),
     ...ownershipVerbs(db),
     ...bootVerbs(db),
+    ...volumePlanVerbs(db),
     ...vmFrontEndVerbs(db),
     ...imageUseVerbs(db),
   };

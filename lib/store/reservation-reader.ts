@@ -1,4 +1,6 @@
 /** Reads a request's reservations whole: one statement, frozen. */
+import { chooseWanted } from '../model/volume';
+import { plannedVolumesColumn } from './volume-plan-verbs';
 import { ProvisiondError } from '../errors';
 import type { Reservation } from '../model/reservation';
 import { STATE_IDS } from '../model/states';
@@ -60,6 +62,7 @@ const reservationSql = (dialect: Dialect): string => `
     m.publicDefaultGateway, m.publicDNSserver, m.NOT_STANDALONE,
     u.id as userId, ${USER_COLUMNS},
     s.id as serverId, s.name as serverName, s.fixedIP, s.fixedMAC, s.admingroupid, s.logingroupid,
+    ${plannedVolumesColumn(dialect)},
     ${connectMethodsColumn(dialect)}
   from reservation r
   join request q on q.id = r.requestid
@@ -90,7 +93,9 @@ const reservationSql = (dialect: Dialect): string => `
   order by r.id`;
 
 async function readReservations(db: Database, claim: Claim): Promise<Reservation[]> {
-  const rows = await db.rows<ReservationRow>(reservationSql(db.dialect), [claim.requestId]);
+  const rows = await db.rows<ReservationRow & { plannedVolumes: unknown }>(reservationSql(db.dialect), [
+    claim.requestId,
+  ]);
   const ours = rows.filter((row) => row.managementnodeid === claim.lease.managementNodeId);
   if (ours.length === 0) {
     const message = `request ${claim.requestId} has no complete reservation on this management node`;
@@ -98,7 +103,8 @@ async function readReservations(db: Database, claim: Claim): Promise<Reservation
   }
   return ours.map((row) => {
     const methods = rowsOfJson<ConnectMethodRow>(row.connectMethods);
-    return freeze(toReservation(row, claim, chooseConnectMethods(methods, row)));
+    const volumes = chooseWanted(rowsOfJson(row.plannedVolumes));
+    return freeze({ ...toReservation(row, claim, chooseConnectMethods(methods, row)), volumes });
   });
 }
 

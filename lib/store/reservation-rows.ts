@@ -119,7 +119,11 @@ export interface ReservationRow {
 }
 
 /** @throws REQUEST_INVALID */
-export function toReservation(row: ReservationRow, claim: Claim, connectMethods: ConnectMethod[]): Reservation {
+export function toReservation(
+  row: ReservationRow,
+  claim: Claim,
+  connectMethods: ConnectMethod[],
+): Omit<Reservation, 'volumes'> {
   return {
     id: row.reservationId,
     request: toRequest(row, claim),

@@ -34,7 +34,15 @@ export interface RevisionFacts {
 
 export interface VolumeStore {
   /** All volumes that the VM's domain has. A data volume that is not among them any more is kept as one without a domain. */
-  writeVolumes(lease: Lease, computerId: number, volumes: readonly SizedVolume[]): Promise<void>;
+  writeVolumes(
+    lease: Lease,
+    computerId: number,
+    volumes: readonly SizedVolume[],
+    /** Files that were taken away on purpose: nothing is known of them any more. */
+    gone?: readonly string[],
+  ): Promise<void>;
+  /** As they were seen last, in the order of their targets; then the data volumes that no domain has. */
+  volumesOf(computerId: number): Promise<(SizedVolume & { readonly attached: boolean })[]>;
   /** `computer.currentimageid`, `imagerevisionid`; image 0: VCL's `noimage`. */
   setLoadedImage(lease: Lease, computerId: number, image: { imageId: number; imageRevisionId: number }): Promise<void>;
   /** Revisions by the name of their files, or the production one by the image's pretty name; the deleted ones too. */

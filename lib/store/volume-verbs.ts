@@ -7,7 +7,9 @@ import type { RevisionFacts, SizedVolume, Trash, VolumeStore } from './volume-st
 
 export function volumeVerbs(db: Database): VolumeStore {
   return {
-    writeVolumes: (lease, computerId, volumes) => db.transaction((tx) => writeVolumes(tx, lease, computerId, volumes)),
+    volumesOf: (computerId) => readVolumes(db, computerId),
+    writeVolumes: (lease, computerId, volumes, gone = []) =>
+      db.transaction((tx) => writeVolumes(tx, lease, computerId, volumes, gone)),
     setLoadedImage: (lease, computerId, { imageId, imageRevisionId }) =>
       change(db, lease, 'update computer set currentimageid = ?, imagerevisionid = ? where id = ?', [
         ...(imageId === 0 ? [1, 1] : [imageId, imageRevisionId]),
@@ -49,7 +51,13 @@ async function change(db: Queryable, lease: Lease, sql: string, bindings: readon
   if ((await db.change(...held(db, lease, sql, bindings))) === 0) await assertLease(db, lease);
 }
 
-async function writeVolumes(tx: Queryable, lease: Lease, computerId: number, volumes: readonly SizedVolume[]) {
+async function writeVolumes(
+  tx: Queryable,
+  lease: Lease,
+  computerId: number,
+  volumes: readonly SizedVolume[],
+  gone: readonly string[],
+) {
   await assertLease(tx, lease);
   const paths = volumes.map(({ path }) => path);
   const known = await tx.rows<{ id: number; type: string; path: string }>(
@@ -57,7 +65,8 @@ async function writeVolumes(tx: Queryable, lease: Lease, computerId: number, vol
     [computerId],
   );
   for (const { id, type, path } of known) {
-    if (paths.includes(path) || type !== 'data') await tx.change('delete from provisiond_volume where id = ?', [id]);
+    if (paths.includes(path) || gone.includes(path) || type !== 'data')
+      await tx.change('delete from provisiond_volume where id = ?', [id]);
     else await tx.change('update provisiond_volume set target = null where id = ?', [id]);
   }
   const host = await tx.one<{ host: number | null }>(

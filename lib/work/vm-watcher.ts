@@ -234,7 +234,19 @@ class HostWatch {
     }
     if (seen) await this.answerCrash(computer, seen);
     const started = news.started && seen && isActive(seen) ? true : undefined;
+    if (seen && exit !== 'crashed') await this.clearTemporaries(computer, seen);
     await records.record(this.lease, computer, seen, { ...(exit && { exit }), ...(started && { started }) });
+  }
+
+  /** A guest that went off by itself leaves temporary volumes behind; whatever else stops one empties them itself. */
+  private async clearTemporaries({ known, id }: VmComputer, seen: VmSight): Promise<void> {
+    const wasUp = known !== null && ['Running', 'Paused', 'Crashed'].includes(known.powerState);
+    if (!wasUp || isActive(seen) || seen.hasManagedSave) return;
+    // The definition may be an older one: what is believed of it is forgotten only now and then.
+    const volumes = await this.parts.store.volumesOf(id);
+    if (!volumes.some(({ type }) => type === 'temporary')) return;
+    const requestedBy = 'provisiond (the guest went off)';
+    await this.parts.store.askForOperation({ kind: 'clear_temporary', computerId: id, requestedBy });
   }
 
   /** Asked for before the row says that it crashed: who dies in between asks again, with the same key. */

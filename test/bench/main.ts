@@ -9,6 +9,7 @@ import { addCrowd } from './crowd';
 import { measureLoads, measureWarmStarts } from './loads';
 import { judge, type Measure } from './measure';
 import { asJson, asTable, loadNow, machine } from './report';
+import { measureRestores } from './restores';
 import { measurePoll, measureProgramStart, measureRest } from './rest';
 
 const CROWD = 10_000;
@@ -55,6 +56,7 @@ function partsOf(rounds: number, restSeconds: number): Record<string, () => Prom
   return {
     loads: () => measureSite(rounds, restSeconds),
     captures: () => measureCaptures(readLab(), rounds, say),
+    restores: () => measureRestores(rounds, say),
     counts: () => measureCounts(CROWD),
     start: () => measureProgramStart(rounds),
     copies: () => measureCopies(rounds),

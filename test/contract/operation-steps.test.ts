@@ -58,7 +58,7 @@ class OperationWorld implements StepWorld<OperationJob> {
 const LONG = process.env.PROVISIOND_LIFE === 'long';
 
 /** What they replace is put aside: a VM that comes back is what it was, and runs if it ran. */
-const GIVES_BACK = new Set(['restore', 'undo']);
+const GIVES_BACK = new Set(['restore', 'undo', 'add_volume', 'remove_volume']);
 const CHANGE: StepListRules = {
   afterFailure: 'what was there before',
   givesBack: true,
@@ -69,8 +69,8 @@ wherever('the steps of an operation', () => {
   for (const scene of LONG ? OPERATION_SCENES : OPERATION_SCENES.slice(0, 3)) {
     const { kind, from, to } = scene;
     const steps = KINDS.get(kind)!.steps as readonly Step<OperationJob>[];
-    // What was done to the power of a VM is not taken back; on the way it may be off, or paused.
-    const besides = [to, 'Halted', 'Paused'].map((condition) => `vm1 is ${condition}`);
+    // What was done to the power of a VM is not taken back; on the way it may be off, or paused. Neither is a core dump.
+    const besides = [...[to, 'Halted', 'Paused'].map((condition) => `vm1 is ${condition}`), 'file vm1.core'];
     describeStepList(
       `'${kind}' of a VM that is ${from} ${JSON.stringify(scene.arguments ?? {})}`,
       steps,

@@ -16,6 +16,8 @@ afterEach(async () => world.close(), LIMIT_MS);
 
 function argumentsOf(deed: Deed): object {
   if (deed.endsWith(' paused')) return { paused: true };
+  if (deed === 'add_volume') return { volume: 'more', sizeMiB: 1 };
+  if (deed === 'remove_volume') return { volume: 'home' };
   if (deed.endsWith(' discard')) return { discardState: true };
   return deed === 'revert' || deed === 'delete_snapshot' ? { snapshot: 's1' } : {};
 }
@@ -40,6 +42,7 @@ wherever('a VM of a fake world', () => {
             await world.bring(computer, condition === 'Asleep' ? 'Running' : condition);
             await world.virsh('snapshot-create-as', world.domainOf(computer), 's1');
           }
+          if (deed === 'remove_volume') await world.do('add_volume', { volume: 'home', sizeMiB: 1 }, computer);
           if (deed.startsWith('undo')) await world.do('restore', {}, computer);
           await world.bring(computer, condition);
           const { state, error } = await world.do(deed.split(' ')[0]!, argumentsOf(deed), computer);

@@ -13,8 +13,12 @@ export interface OperationScene {
 /** Kinds that take a snapshot to work on have this one. */
 const SNAPSHOT = 's1';
 const NEEDS_SNAPSHOT = ['revert', 'delete_snapshot'];
-/** There must be something that they take back. */
-const NEEDS_CHANGE = ['undo'];
+/** What must have been done before, so that they have something to do. */
+const NEEDS: Readonly<Record<string, readonly [kind: string, arguments?: object]>> = {
+  undo: ['restore'],
+  remove_volume: ['add_volume', { volume: 'home', sizeMiB: 1 }],
+  clear_temporary: ['add_volume', { volume: 'scratch', type: 'temporary', sizeMiB: 1 }],
+};
 
 export const OPERATION_SCENES: readonly OperationScene[] = [
   { kind: 'checkpoint', from: 'Suspended', to: 'Suspended', arguments: { name: 'kept' } },
@@ -23,6 +27,9 @@ export const OPERATION_SCENES: readonly OperationScene[] = [
   { kind: 'restore', from: 'Halted', to: 'Halted' },
   { kind: 'restore', from: 'Suspended', to: 'Halted', arguments: { discardState: true } },
   { kind: 'undo', from: 'Running', to: 'Running' },
+  { kind: 'add_volume', from: 'Running', to: 'Running', arguments: { volume: 'more', sizeMiB: 1 } },
+  { kind: 'remove_volume', from: 'Running', to: 'Running', arguments: { volume: 'home' } },
+  { kind: 'clear_temporary', from: 'Halted', to: 'Halted' },
   { kind: 'start', from: 'Halted', to: 'Running' },
   { kind: 'hard_shutdown', from: 'Crashed', to: 'Halted', arguments: { coreDump: true } },
   { kind: 'start', from: 'Halted', to: 'Paused', arguments: { paused: true } },
@@ -44,9 +51,10 @@ export const OPERATION_SCENES: readonly OperationScene[] = [
 /** Brings the VM `vm1` of the world to where the scene begins, and asks for the operation. */
 export async function beginScene(world: VmWorld, scene: OperationScene): Promise<OperationDetails> {
   if (NEEDS_SNAPSHOT.includes(scene.kind)) await world.virsh('snapshot-create-as', world.domainOf('vm1'), SNAPSHOT);
-  if (NEEDS_CHANGE.includes(scene.kind)) {
+  const needed = NEEDS[scene.kind];
+  if (needed) {
     const inbox = await world.startInbox();
-    await world.do('restore');
+    await world.do(...needed);
     await inbox.stop('what is looked at comes now');
   }
   await world.bring('vm1', scene.from);

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ProvisiondError } from '../../errors';
 import { requireDomain, type VmJob, vmKind } from '../kind';
-import { DUMPING, type Dumping, dumpStep, patienceMs, TIMED, type Timed } from './shutdown';
+import { patienceMs, TIMED, type Timed } from './button';
+import { DUMPING, type Dumping, dumpStep } from './shutdown';
 import { checkStep, conditionNow, confirmStep, GUARDS, isNow, isStillThatRun } from './steps';
 
 /** Between the beginning of listening and the press of the button. */

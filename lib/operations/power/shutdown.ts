@@ -1,39 +1,13 @@
 import { z } from 'zod';
 import { asProvisiondError, findError, ProvisiondError } from '../../errors';
-import { isActive } from '../../libvirt/vm-sight';
 import { requireDomain, type VmJob, vmKind, type VmStep } from '../kind';
-import { checkStep, confirmStep, GUARDS, isNow, switchOffStep, WORDS } from './steps';
+import { refreshStep } from '../volumes/temporary';
+import { patienceMs, pressButton, TIMED, type Timed } from './button';
+import { checkStep, confirmStep, isNow, switchOffStep } from './steps';
 
 /** What a harder hand may keep of a guest that crashed. */
 export const DUMPING = z.strictObject({ coreDump: z.boolean().default(false) });
 export type Dumping = z.output<typeof DUMPING>;
-
-export const TIMED = z.strictObject({ timeoutSeconds: z.number().int().min(1).max(86_400).optional() });
-export type Timed = z.output<typeof TIMED>;
-
-/** The time that the guest gets: what was asked for, else what the site says. */
-export function patienceMs({ arguments: { timeoutSeconds }, config }: VmJob<Timed>): number {
-  return timeoutSeconds === undefined ? config.guestShutdownTimeoutMs : timeoutSeconds * 1000;
-}
-
-/**
- * Presses the power button, and again at half time: a guest that is just booting misses it.
- * @returns whether the guest went off
- */
-export async function pressButton(job: VmJob<Timed>): Promise<boolean> {
-  const halfMs = patienceMs(job) / 2;
-  for (const attempt of [1, 2]) {
-    const sight = await requireDomain(job);
-    if (!isActive(sight)) return true;
-    if (attempt === 2) job.tell('the guest has not obeyed yet; the button is pressed again');
-    // It may go off while the button is pressed for the second time.
-    await job.vm.act('shutting down', sight, GUARDS.Running, 'shutdown', sight.uuid).catch(async (error: unknown) => {
-      if (isActive(await requireDomain(job))) throw error;
-    });
-    if (await job.vm.waitFor(sight, WORDS.Halted, halfMs, job.signal)) return true;
-  }
-  return false;
-}
 
 export const clean_shutdown = vmKind<Timed>({
   name: 'clean_shutdown',
@@ -43,6 +17,7 @@ export const clean_shutdown = vmKind<Timed>({
   steps: [
     checkStep('clean_shutdown', () => 'clean_shutdown'),
     { name: 'ask the guest to shut down', done: (job) => isNow('Halted')(job), run: shutDownCleanly },
+    refreshStep,
     confirmStep(() => 'Halted'),
   ],
 });
@@ -78,7 +53,13 @@ export const hard_shutdown = vmKind<Dumping>({
   about: 'pull the plug; the saved memory of a suspended VM is discarded',
   arguments: DUMPING,
   example: { coreDump: false },
-  steps: [checkStep('hard_shutdown', () => 'hard_shutdown'), dumpStep, switchOffStep, confirmStep(() => 'Halted')],
+  steps: [
+    checkStep('hard_shutdown', () => 'hard_shutdown'),
+    dumpStep,
+    switchOffStep,
+    refreshStep,
+    confirmStep(() => 'Halted'),
+  ],
 });
 
 /** Gently where there is somebody to ask, then hard. */
@@ -102,6 +83,7 @@ export const shutdown = vmKind<Timed>({
       },
     },
     switchOffStep,
+    refreshStep,
     confirmStep(() => 'Halted'),
   ],
 });

@@ -3,6 +3,7 @@ import { ProvisiondError } from '../../errors';
 import { isActive } from '../../libvirt/vm-sight';
 import { deedOf } from '../../model/vm-states';
 import { type VmJob, vmKind } from '../kind';
+import { refreshStep } from '../volumes/temporary';
 import { checkStep, conditionNow, confirmStep, GUARDS, isNow } from './steps';
 
 const PAUSABLE = z.strictObject({ paused: z.boolean().default(false) });
@@ -16,6 +17,7 @@ export const start = vmKind<Pausable>({
   example: { paused: false },
   steps: [
     checkStep('start', (args) => deedOf('start', args)),
+    { ...refreshStep, done: async (job) => (await isNow('Running', 'Paused')(job)) || refreshStep.done!(job) },
     {
       name: 'start the domain',
       done: (job) => isNow(job.arguments.paused ? 'Paused' : 'Running')(job),

@@ -7,13 +7,14 @@
  * on which side of the change the VM is.
  */
 import { ProvisiondError } from '../../errors';
-import { type Definition, editDefinition, readDefinition } from '../../libvirt/definition';
+import { type Definition, editDefinition, readDefinition, volumesOf } from '../../libvirt/definition';
 import { isActive } from '../../libvirt/vm-sight';
-import { VmDisks } from '../../libvirt/vm-disks';
 import { requireDomain, type VmJob, type VmStep } from '../kind';
 import { conditionNow, GUARDS, isNow } from '../power/steps';
-import { pressButton } from '../power/shutdown';
-import { type ChangePlan, editTo, newFiles, oldFiles, type Side, sideOf, volumesOf } from './plan';
+import { pressButton } from '../power/button';
+import { disksOf } from './hands';
+import { refreshTemporaries } from './temporary';
+import { type ChangePlan, editTo, newFiles, oldFiles, type Side, sideOf } from './plan';
 
 /** What operations of this kind may be told about the stop. */
 export interface StopOptions {
@@ -23,8 +24,6 @@ export interface StopOptions {
   /** Discard the saved memory of a suspended VM, which would not fit its new disks. */
   readonly discardState?: boolean | undefined;
 }
-
-export const disksOf = (job: Pick<VmJob, 'vm'>): VmDisks => new VmDisks(job.vm);
 
 const planOf = ({ journal }: VmJob): ChangePlan => {
   if (journal?.plan) return journal.plan;
@@ -91,7 +90,7 @@ const verifyStep: VmStep = {
       const backing = making.how === 'overlay' ? making.base.path : null;
       const isRight =
         info?.format === format && !info.isOpen && (making.how === 'move' || info.backingFileActualPath === backing);
-      const size = making.how === 'move' ? undefined : making.size;
+      const size = 'size' in making ? making.size : undefined;
       if (isRight && (size === undefined || info.virtualSizeBytes === size)) continue;
       throw new ProvisiondError('IMAGE_UNTRUSTED', `the new disk ${path} is not what it was to be`, { blame: 'host' });
     }
@@ -125,8 +124,23 @@ const switchStep: VmStep = {
   name: 'switch to the new disks',
   done: isOn('after'),
   run: async (job) => {
-    const definition = await disksOf(job).definition(planOf(job).domain);
-    await disksOf(job).define(planOf(job).domain, editDefinition(definition, editTo(planOf(job), 'after')));
+    const plan = planOf(job);
+    const text = editDefinition(await disksOf(job).definition(plan.domain), editTo(plan, 'after'));
+    // What begins anew anyway needs no emptying; each moment counts, the guest is down.
+    const isFresh = (file: string) => newFiles(plan).some(({ path, making }) => path === file && making.how !== 'move');
+    const volumes = volumesOf(job.computer.shortName, readDefinition(text, plan.domain.name));
+    if (volumes.some(({ type, path }) => type === 'temporary' && !isFresh(path))) {
+      // Files of the trash are in their places again: all that the new definition has can be emptied.
+      await disksOf(job).refresh(
+        plan.domain,
+        volumes.filter(({ type }) => type === 'temporary'),
+      );
+    }
+    try {
+      await disksOf(job).define(plan.domain, text, ranBefore(job) ? 'start' : '');
+    } catch (error) {
+      throw startFailed(error, 'it did not start on its new disks');
+    }
   },
   undo: whenPlanned(async (job) => {
     if (await isOn('before')(job)) return;
@@ -142,6 +156,7 @@ const startStep: VmStep = {
   name: 'start the guest on the new disks',
   done: async (job) => !ranBefore(job) || (await isNow('Running')(job)),
   run: async (job) => {
+    await refreshTemporaries(job);
     const { sight } = await conditionNow(job);
     try {
       await job.vm.act('starting', sight, GUARDS.Halted, 'start', sight.uuid);
@@ -153,7 +168,8 @@ const startStep: VmStep = {
 
 /** Not tried again: while it is, the VM is down. */
 function startFailed(error: unknown, why: string): unknown {
-  if (!(error instanceof ProvisiondError) || error.code !== 'LIBVIRT_FAILED') return error;
+  if (!(error instanceof ProvisiondError) || !['LIBVIRT_FAILED', 'DOMAIN_START_FAILED'].includes(error.code))
+    return error;
   return new ProvisiondError('DOMAIN_START_FAILED', `${why}: ${error.message}`, {
     details: error.details,
     retryable: false,
@@ -184,16 +200,17 @@ async function record(job: VmJob, side: Side): Promise<void> {
   const plan = planOf(job);
   const { store, lease, computer } = job;
   const definition = await disksOf(job).definition(plan.domain);
-  await recordVolumes(job, readDefinition(editDefinition(definition, editTo(plan, side)), plan.domain.name));
+  const gone = side === 'after' ? oldFiles(plan).map(({ path }) => path) : [];
+  await recordVolumes(job, readDefinition(editDefinition(definition, editTo(plan, side)), plan.domain.name), gone);
   if (plan.image) await store.setLoadedImage(lease, computer.id, plan.image[side]);
 }
 
 /** Writes the rows of a VM's volumes. */
-export async function recordVolumes(job: VmJob, definition: Definition): Promise<void> {
+export async function recordVolumes(job: VmJob, definition: Definition, gone: readonly string[] = []): Promise<void> {
   const volumes = volumesOf(job.computer.shortName, definition);
   const { infos } = await disksOf(job).look(volumes);
   const rows = volumes.map((volume) => ({ ...volume, sizeBytes: infos.get(volume.path)?.virtualSizeBytes ?? 0 }));
-  await job.store.writeVolumes(job.lease, job.computer.id, rows);
+  await job.store.writeVolumes(job.lease, job.computer.id, rows, gone);
 }
 
 async function isTrashed(job: VmJob): Promise<boolean> {

@@ -5,14 +5,7 @@
  */
 import type { Definition, DefinitionEdit } from '../../libvirt/definition';
 import type { Making } from '../../libvirt/vm-disks';
-import {
-  type DiskFile,
-  loadBaseOf,
-  readVolumeId,
-  type Volume,
-  type VolumeId,
-  type VolumePlace,
-} from '../../model/volume';
+import { type DiskFile, loadBaseOf, type Volume, type VolumeId, type VolumePlace } from '../../model/volume';
 
 /** What a VM says that it was made from; ids as in VCL's rows, 0: from no image. */
 export interface PlannedImage {
@@ -63,24 +56,14 @@ export function editTo(plan: ChangePlan, side: Side): DefinitionEdit {
 
 /** Files that the change makes. */
 export function newFiles({ changes }: ChangePlan): (DiskFile & { readonly making: Making })[] {
-  return changes.flatMap(({ after }) => after ?? []);
+  return changes.flatMap(({ after }) => (after && after.making.how !== 'keep' ? after : []));
 }
 
-/** Files that nobody needs after the change, with their places in the trash. */
+/** Files that nobody needs after the change, with their places in the trash; what was only attached stays where it is. */
 export function oldFiles({ changes, trash }: ChangePlan): (DiskFile & { readonly to: string })[] {
   return changes.flatMap(({ before }) => {
     if (!before) return [];
     return [{ ...before, to: `${trash}/${before.path.slice(before.path.lastIndexOf('/') + 1)}` }];
-  });
-}
-
-/** The volumes that a definition has, in the order of their targets. */
-export function volumesOf(shortName: string, { disks }: Pick<Definition, 'disks'>): Volume[] {
-  return disks.flatMap(({ device, file, format, target }): Volume[] => {
-    if (device !== 'disk' || file === null) return [];
-    const id = readVolumeId(shortName, file);
-    if (id) return [{ ...id, path: file, format, target }];
-    return [{ type: 'data', name: target, generation: 0, path: file, format, target, foreign: true }];
   });
 }
 

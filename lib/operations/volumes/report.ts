@@ -2,7 +2,7 @@
 import { ProvisiondError } from '../../errors';
 import { editDefinition } from '../../libvirt/definition';
 import type { VmJob } from '../kind';
-import { disksOf } from './change';
+import { disksOf } from './hands';
 import { type ChangePlan, editTo, newFiles, oldFiles } from './plan';
 
 /** What stop, define and start take of a host that is not busy, beside what the guest takes to shut down. */

@@ -6,20 +6,17 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { ProvisiondError } from '../../errors';
-import { ImageStore } from '../../images/image-store';
-import { checkImageHeader } from '../../images/image-header';
-import { lookForImage } from '../../images/image-look';
-import type { DiskInfo } from '../../images/disk-info';
 import type { Definition } from '../../libvirt/definition';
 import type { Making } from '../../libvirt/vm-disks';
-import { masterImagePath } from '../../model/names';
 import { deedOf } from '../../model/vm-states';
-import { type DiskFile, nextGeneration, trashFolder, type Volume, volumePath } from '../../model/volume';
+import { trashFolder } from '../../model/volume';
 import { requireDomain, type VmJob, vmKind } from '../kind';
 import { checkStep } from '../power/steps';
-import { CHANGE_STEPS, disksOf } from './change';
+import { baseOnHost, imagesOf } from './base';
+import { CHANGE_STEPS } from './change';
 import { planStep } from './plan-step';
-import { type ChangePlan, placeOf, type PlannedImage, type VolumeChange, volumesOf } from './plan';
+import { type ChangePlan, type PlannedImage, type VolumeChange } from './plan';
+import { change, placeFor, type Present, presentOf, refuseSnapshots, successor, temporaryChanges } from './present';
 
 const IMAGE_NAME = z.string().min(1).max(120);
 export const STOPPING = {
@@ -67,31 +64,6 @@ export const restore = vmKind<Restore>({
 
 // ------------------------------------------------------------------------------------------------- what it is to be
 
-/** What the VM is made of now. @throws CONFLICT for a VM without one system volume */
-interface Present {
-  readonly definition: Definition;
-  readonly volumes: readonly Volume[];
-  readonly system: Volume;
-  readonly infos: ReadonlyMap<string, DiskInfo>;
-  readonly files: readonly string[];
-  readonly freeKiB: number;
-}
-
-export async function presentOf(job: VmJob): Promise<Present> {
-  const sight = await requireDomain(job);
-  const { shortName } = job.computer;
-  const definition = await disksOf(job).definition(sight);
-  const volumes = volumesOf(shortName, definition);
-  const systems = volumes.filter(({ type }) => type === 'system');
-  if (systems.length !== 1) {
-    const files = volumes.map((volume) => volume.path).join(', ') || 'none';
-    const message = `${shortName} has ${systems.length} system volumes, not one; its disks: ${files}`;
-    throw new ProvisiondError('CONFLICT', message, { blame: 'computer' });
-  }
-  const { infos, files, freeKiB } = await disksOf(job).look(volumes);
-  return { definition, volumes, system: systems[0]!, infos, files, freeKiB };
-}
-
 /** The VM was made from no image and has a drive: it is installed from an ISO image. */
 function isIsoVm({ definition }: Pick<Present, 'definition'>): boolean {
   const { identity, disks } = definition;
@@ -102,10 +74,7 @@ function isIsoVm({ definition }: Pick<Present, 'definition'>): boolean {
 async function refuseWrongKind(job: VmJob<Restore>): Promise<void> {
   const { image, iso } = job.arguments;
   const { shortName } = job.computer;
-  if ((await requireDomain(job)).snapshots.length > 0) {
-    const message = `${shortName} has snapshots, which are of the disk that would be replaced`;
-    throw new ProvisiondError('CONFLICT', message, { hint: 'Delete them first: provisiond vm delete_snapshot' });
-  }
+  refuseSnapshots(job, await requireDomain(job));
   const present = await presentOf(job);
   if (isIsoVm(present)) {
     if (image !== undefined)
@@ -145,21 +114,6 @@ async function chooseImage(job: VmJob<Restore>, { identity }: Definition): Promi
   throw new ProvisiondError('IMAGE_AMBIGUOUS', `'${image}' may be ${names}`, { ...asked, hint: 'Name one of them' });
 }
 
-/** The files of an image on the VM's host. */
-export function imagesOf(job: VmJob, imageName: string): ImageStore {
-  const { vm, store, config, log, operation, signal } = job;
-  const { host, fence } = vm;
-  const { profile, computerId } = vm.parts.hostFacts;
-  return new ImageStore({
-    ...{ host, fence, profile, imageName, log, signal },
-    loadId: `operation-${operation.id}`,
-    timeoutMs: config.imageTimeoutMs,
-    look: () => lookForImage(host, profile, imageName),
-    changed: () => {},
-    trust: { hostId: computerId, records: store, checkAtUse: config.imageCheckAtUse, log },
-  });
-}
-
 async function bringImage(job: VmJob<Restore>): Promise<void> {
   if (job.journal?.plan) return;
   const present = await presentOf(job);
@@ -183,17 +137,6 @@ async function planRestore(job: VmJob<Restore>): Promise<ChangePlan> {
   };
 }
 
-function placeFor(job: VmJob, { system, volumes }: Present) {
-  const { shortName } = job.computer;
-  return placeOf(job.vm.parts.hostFacts.profile.vmPath, shortName, volumes, path.posix.parse(system.path).name);
-}
-
-/** A file for the next generation of a volume. */
-export function successor(job: VmJob, present: Present, volume: Volume, format: string): DiskFile {
-  const generation = nextGeneration(job.computer.shortName, present.files, volume);
-  return { path: volumePath(placeFor(job, present), { ...volume, generation }, format), format };
-}
-
 type Planned = { readonly change: VolumeChange; readonly more: Pick<ChangePlan, 'image' | 'media'> };
 
 async function planFromImage(job: VmJob<Restore>, present: Present): Promise<Planned> {
@@ -208,22 +151,6 @@ async function planFromImage(job: VmJob<Restore>, present: Present): Promise<Pla
   const before = { imageId, imageRevisionId, imageName, prettyName: known?.prettyName ?? imageName };
   const image = { before, after: pick(after) };
   return { change: change(system, { ...successor(job, present, system, system.format), making }), more: { image } };
-}
-
-/** The base as it is, or, in a dry run, as it will be once it was copied. @throws IMAGE_NOT_FOUND, IMAGE_UNTRUSTED */
-async function baseOnHost(job: VmJob, imageName: string, format: string) {
-  const { profile } = job.vm.parts.hostFacts;
-  const [file] = await imagesOf(job, imageName).findFiles();
-  if (!file) {
-    const message = `image ${imageName} is neither in the datastore nor in the repository of host ${job.vm.host.name}`;
-    throw new ProvisiondError('IMAGE_NOT_FOUND', message);
-  }
-  const header = checkImageHeader(file.path, file.header, file.sizeBytes);
-  const isThere = file.path.startsWith(`${profile.datastorePath}/`);
-  const base = isThere
-    ? { path: file.path, format: header.format }
-    : { path: masterImagePath(profile, imageName, format), format };
-  return { ...base, virtualSizeBytes: header.virtualSizeBytes };
 }
 
 const pick = ({ imageId, imageRevisionId, imageName, prettyName }: PlannedImage): PlannedImage => ({
@@ -257,25 +184,4 @@ async function findIso(job: VmJob, iso: string): Promise<string> {
   throw new ProvisiondError('IMAGE_NOT_FOUND', `there is no ISO image ${file} on host ${host.name}`, {
     blame: 'request',
   });
-}
-
-const change = (volume: Volume, after: VolumeChange['after']): VolumeChange => ({
-  volume: { name: volume.name, type: volume.type },
-  target: volume.target,
-  before: { path: volume.path, format: volume.format },
-  after,
-});
-
-/** Temporary volumes begin anew: on what they stood on, else empty. */
-export function temporaryChanges(job: VmJob, present: Present): VolumeChange[] {
-  return present.volumes
-    .filter(({ type }) => type === 'temporary')
-    .map((volume) => {
-      const info = present.infos.get(volume.path);
-      const size = info?.virtualSizeBytes ?? 0;
-      const backing = info?.backingFileActualPath ?? null;
-      const base = backing === null ? null : { path: backing, format: info?.backingFormat ?? 'raw' };
-      const making: Making = base ? { how: 'overlay', base, imageName: null, size } : { how: 'blank', size };
-      return change(volume, { ...successor(job, present, volume, 'qcow2'), making });
-    });
 }

@@ -66,6 +66,7 @@ export const EXAMPLE_RESERVATION: Reservation = {
     },
   ],
   boot: null,
+  volumes: [],
   server: null,
   reservationCount: 1,
   isParent: true,

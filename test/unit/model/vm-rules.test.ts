@@ -44,6 +44,9 @@ restore           | same    | -       | same      | -         | -       | -
 restore discard   | same    | -       | same      | Halted    | -       | -
 undo              | same    | -       | same      | -         | -       | -
 undo discard      | same    | -       | same      | Halted    | -       | -
+add_volume        | same    | -       | same      | -         | -       | -
+remove_volume     | same    | -       | same      | -         | -       | -
+clear_temporary   | same    | -       | -         | -         | -       | -
 `;
 
 const cells = TABLE.trim()
@@ -119,7 +122,11 @@ describe('two operations on one VM', () => {
       if (kind === 'hard_shutdown') expect([kind, met === 'refuse']).toEqual([kind, under === 'hard_shutdown']);
       else if (kind === 'hard_reboot') expect([kind, met === 'refuse']).toEqual([kind, under.startsWith('hard_')]);
       else {
-        const together = [kind, under].every((name) => name === 'snapshot' || name === 'checkpoint');
+        const groups = [
+          ['snapshot', 'checkpoint'],
+          ['start', 'clear_temporary'],
+        ];
+        const together = groups.some((group) => [kind, under].every((name) => group.includes(name)));
         expect([kind, met]).toEqual([kind, together ? 'wait' : 'refuse']);
       }
     }
