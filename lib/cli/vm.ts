@@ -26,6 +26,10 @@ interface AskOptions {
   readonly hard?: true;
   readonly discardState?: true;
   readonly dryRun?: true;
+  readonly base?: string;
+  readonly stop?: true;
+  readonly parallel?: number;
+  readonly canary?: true;
   readonly key?: string;
   readonly by?: string;
   readonly wait: boolean;
@@ -42,7 +46,13 @@ export function addVmVerbs(program: Command, execute: Execute): void {
 /** Each kind is a verb; its options are those that its example has. */
 function addKindVerb(vm: Command, execute: Execute, kind: OperationKind): void {
   const has = (name: string) => Object.hasOwn(kind.example as object, name);
-  const named = has('snapshot') ? ' --snapshot before-the-upgrade' : has('volume') ? ' --volume home' : '';
+  const named = has('snapshot')
+    ? ' --snapshot before-the-upgrade'
+    : has('volume')
+      ? ' --volume home'
+      : has('base')
+        ? ' --base vm3'
+        : '';
   const verb = addVerb(vm, kind.name, { about: kind.about, examples: [`vm ${kind.name} vm1${named}`] })
     .argument('<computer>', 'name of the VM', machineName)
     .option('--no-wait', 'do not watch it: it goes on by itself')
@@ -59,6 +69,10 @@ function addKindVerb(vm: Command, execute: Execute, kind: OperationKind): void {
   if (has('sizeMiB')) verb.option('--size <MiB>', 'how large the volume is to be', wholeNumber(1, 8 << 20));
   if (has('hard')) verb.option('--hard', 'pull the plug when the guest does not obey');
   if (has('discardState')) verb.option('--discard-state', 'discard the saved memory of a suspended VM');
+  if (has('base')) verb.requiredOption('--base <computer>', 'the VM that is the base', machineName);
+  if (has('stop')) verb.option('--stop', 'shut a guest that runs down, and start it again');
+  if (has('parallel')) verb.option('--parallel <n>', 'how many at a time; default: 2', wholeNumber(1, 50));
+  if (has('canary')) verb.option('--canary', 'one first, the others only when that went well');
   if (has('dryRun')) verb.option('--dry-run', 'tell what would be done, and leave it at that');
   if (has('name')) verb.option('--snapshot <name>', 'what to call it').option('--description <text>', 'what for');
   verb.action((computer: string, options: AskOptions, command: Command) =>
@@ -84,6 +98,7 @@ async function ask(app: App, wish: { kind: OperationKind; computer: string; opti
     discardState,
     dryRun,
   } = options;
+  const { base, stop, parallel, canary } = options;
   const isTaken = Object.hasOwn(kind.example as object, 'name');
   const operation: NewOperation = {
     kind: kind.name,
@@ -102,6 +117,10 @@ async function ask(app: App, wish: { kind: OperationKind; computer: string; opti
       ...(hard && { hard }),
       ...(discardState && { discardState }),
       ...(dryRun && { dryRun }),
+      ...(base !== undefined && { base }),
+      ...(stop && { stop }),
+      ...(parallel !== undefined && { parallel }),
+      ...(canary && { canary }),
     },
     requestedBy: options.by ?? `${userInfo().username} (command line)`,
     ...(key !== undefined && { idempotencyKey: key }),

@@ -59,6 +59,7 @@ const CANCELLED_BY_HARD_SHUTDOWN = new Set<string>([
   ...['start', 'resume', 'pause', 'unpause', 'wake', 'snapshot', 'checkpoint', 'revert', 'delete_snapshot'],
   // They go back to the old disks on their way out.
   ...['restore', 'undo', 'add_volume', 'remove_volume', 'clear_temporary'],
+  ...['clone', 'rebase', 'rebase_clones', 'flatten', 'prepare_base'],
 ]);
 const CANCELLED_BY_HARD_REBOOT = new Set<string>(
   [...CANCELLED_BY_HARD_SHUTDOWN].filter((kind) => kind !== 'shutdown' && kind !== 'hard_reboot'),
@@ -67,8 +68,14 @@ const CANCELLED_BY_HARD_REBOOT = new Set<string>(
 const TOGETHER: readonly (readonly string[])[] = [
   ['snapshot', 'checkpoint'],
   ['start', 'clear_temporary'],
-  ['clone', 'copy', 'export'],
+  // What the Xen API calls clone only reads its VM; ours gives a VM other disks.
+  ['copy', 'export'],
 ];
+
+/** What a base may be asked for: others stand on its disks, so it is never started and its disks never change. */
+const FOR_BASES: readonly PowerKind[] = ['remove_base', 'hard_shutdown', 'power_state_reset', 'delete_snapshot'];
+export const NOT_FOR_BASES: readonly PowerKind[] = POWER_KINDS.filter((kind) => !FOR_BASES.includes(kind));
+export const WHY_NOT_FOR_BASES = 'it is a base, and others may stand on its disks; remove_base makes a VM of it again';
 
 /** @param kind what is asked for @param running what is under way */
 export function encounter(kind: string, running: string): Encounter {

@@ -48,6 +48,12 @@ export const POWER_TABLE = {
   add_volume:        row('same',      'E',         'same',      'E',         'E'),
   remove_volume:     row('same',      'E',         'same',      'E',         'E'),
   clear_temporary:   row('same',      'E',         'E',         'E',         'E'),
+  prepare_base:      row('Halted',    'E',         'Halted',    'E',         'E'),
+  remove_base:       row('same',      'E',         'E',         'E',         'E'),
+  clone:             row('same',      'E',         'same',      'E',         'E'),
+  flatten:           row('same',      'E',         'same',      'E',         'E'),
+  rebase:            row('same',      'E',         'E',         'E',         'E'),
+  'rebase stop':     row('same',      'E',         'same',      'E',         'E'),
 } as const satisfies Record<string, Row>;
 
 /** A row of the table: the name of a kind of operation, with what of its arguments matters. */

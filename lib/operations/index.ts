@@ -1,6 +1,12 @@
 /** The registry: every kind of operation that a row of `provisiond_operation` may ask for. */
 import { ProvisiondError } from '../errors';
 import type { OperationKind } from './kind';
+import { clone } from './clones/clone';
+import { flatten } from './clones/flatten';
+import { prepare_base } from './clones/prepare';
+import { rebase } from './clones/rebase';
+import { rebase_clones } from './clones/rebase-clones';
+import { remove_base } from './clones/remove';
 import { pause, unpause, wake } from './power/pause';
 import { clean_reboot, hard_reboot } from './power/reboot';
 import { power_state_reset } from './power/reset';
@@ -18,6 +24,7 @@ const ALL: readonly OperationKind[] = [
   ...[clean_shutdown, hard_shutdown, shutdown, clean_reboot, hard_reboot, wake, power_state_reset],
   ...[snapshot, checkpoint, revert, delete_snapshot],
   ...[restore, undo, add_volume, remove_volume, clear_temporary],
+  ...[prepare_base, remove_base, clone, flatten, rebase, rebase_clones],
 ];
 
 export const KINDS: ReadonlyMap<string, OperationKind> = new Map(ALL.map((kind) => [kind.name, kind]));

@@ -39,6 +39,8 @@ export interface Journal {
   readonly domainId: string | null;
   /** Of operations that change what a VM is made of. */
   readonly plan?: ChangePlan;
+  /** What was there before is being removed: there is no way back any more. */
+  readonly settled?: true;
 }
 
 /** The job of an operation on a VM. */

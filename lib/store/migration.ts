@@ -2,6 +2,7 @@
 import { ProvisiondError } from '../errors';
 import type { Database, Queryable } from './database';
 import { BASE_TABLES } from './schema/base-tables';
+import { CLONE_TABLES } from './schema/clone-tables';
 import { COMPUTERS_TABLES } from './schema/computers';
 import { CONNECTIONS_TABLES } from './schema/connections';
 import { IMAGES_TABLES } from './schema/images';
@@ -45,6 +46,7 @@ const MIGRATIONS: readonly Migration[] = [
   { sentence: 'created the tables of operations and VMs', run: (tx) => createTables(tx, OPERATION_TABLES) },
   { sentence: 'created the tables of image files', run: (tx) => createTables(tx, BASE_TABLES) },
   { sentence: 'created the tables of volumes', run: (tx) => createTables(tx, VOLUME_TABLES) },
+  { sentence: 'created the tables of bases and clones', run: (tx) => createTables(tx, CLONE_TABLES) },
 ];
 
 const NEWEST = MIGRATIONS.length;

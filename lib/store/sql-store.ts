@@ -7,6 +7,7 @@ import { claimVerbs } from './claim-verbs';
 import { clusterVerbs } from './cluster-verbs';
 import { imageVerbs } from './image-verbs';
 import { serverVerbs } from './server-verbs';
+import { cloneVerbs } from './clone-verbs';
 import type { Database } from './database';
 import { examineVerbs } from './examine-verbs';
 import { finishVerbs } from './finish';
@@ -51,5 +52,6 @@ export function sqlStore(db: Database): Store {
     ...operationVerbs(db),
     ...vmVerbs(db),
     ...volumeVerbs(db),
+    ...cloneVerbs(db),
   };
 }

@@ -21,6 +21,7 @@ import type {
 } from '../model/reservation';
 import type { RequestClock } from '../model/timings';
 import type { OperationStore } from './operation-store';
+import type { CloneStore } from './clone-store';
 import type { VolumeStore } from './volume-store';
 import type { BaseRecords } from '../model/base-file';
 import type { ImagePartner } from '../model/image-library';
@@ -28,6 +29,7 @@ import type { ComputerState, LogEnding, RequestState, StateName, WorkableState }
 
 export type { CallOutcome, DueBlock, MessageFacts, Parcel, Queue, QueuedCall, QueuedMessage } from './background';
 
+export type { ChildOperation } from './clone-store';
 export type { RevisionFacts, SizedVolume, Trash } from './volume-store';
 
 export interface Lease {
@@ -154,7 +156,7 @@ export interface CapturedImage {
 
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
-export interface Store extends BackgroundStore, OperationStore, VolumeStore, BaseRecords {
+export interface Store extends BackgroundStore, OperationStore, VolumeStore, CloneStore, BaseRecords {
   /** `sqlite:/path` or `mysql://user@host/name`, without any password. */
   readonly label: string;
   close(): Promise<void>;

@@ -1,5 +1,5 @@
 /** VMs: the computers that operations are for, and what is known of their power. */
-import { CRASH_POLICIES } from '../model/vm-rules';
+import { CRASH_POLICIES, NOT_FOR_BASES, WHY_NOT_FOR_BASES } from '../model/vm-rules';
 import { type ExitReason, POWER_STATES } from '../model/vm-states';
 import { shortName } from '../model/names';
 import type { Database, Value } from './database';
@@ -40,6 +40,8 @@ interface ComputerRow extends HostRow, KnownRow {
   hostname: string;
   stateid: number;
   aftercrash: string | null;
+  /** The operation that made a base of the domain that the computer has. */
+  base: number | null;
 }
 
 /** Of a VM's row `vm`. */
@@ -49,7 +51,7 @@ export const vmColumns = ({ clock }: Dialect): string =>
 
 async function readComputers(db: Database, condition: string, bindings: readonly Value[]): Promise<VmComputer[]> {
   const rows = await db.rows<ComputerRow>(
-    `select c.id, c.hostname, c.stateid, policy.aftercrash, ${vmColumns(db.dialect)}, ${HOST_COLUMNS}
+    `select c.id, c.hostname, c.stateid, policy.aftercrash, base.operationid as base, ${vmColumns(db.dialect)}, ${HOST_COLUMNS}
      from computer c
      left join vmhost v on v.id = c.vmhostid
      left join computer h on h.id = v.computerid
@@ -58,6 +60,7 @@ async function readComputers(db: Database, condition: string, bindings: readonly
      left join imagetype rt on rt.id = p.repositoryimagetypeid
      left join provisiond_host way on way.computerid = h.id
      left join provisiond_vm vm on vm.computerid = c.id
+     left join provisiond_vm_base base on base.computerid = c.id and (vm.uuid is null or vm.uuid = base.uuid)
      left join provisiond_vm_policy policy on policy.computerid = c.id
      where c.deleted = 0 and c.type = 'virtualmachine' and ${condition} order by c.id`,
     bindings,
@@ -83,7 +86,10 @@ async function readComputers(db: Database, condition: string, bindings: readonly
       shortName: shortName(row.hostname),
       state: knownState(row.stateid, `computer '${row.hostname}'`),
       host: toHost(row),
-      blocked: new Map(own.map(({ operation, reason }) => [operation, reason])),
+      blocked: new Map([
+        ...(row.base === null ? [] : NOT_FOR_BASES.map((kind) => [kind, WHY_NOT_FOR_BASES] as const)),
+        ...own.map(({ operation, reason }) => [operation, reason] as const),
+      ]),
       afterCrash: CRASH_POLICIES.find((policy) => policy === row.aftercrash) ?? 'preserve',
       inHand: pending
         ? { requestId: pending.requestid, state: knownState(pending.laststateid, `request ${pending.requestid}`) }

@@ -46,6 +46,9 @@ class OperationWorld implements StepWorld<OperationJob> {
       `vm1 is ${this.world.condition('vm1')}`,
       ...snapshots.map((name) => `snapshot ${name}`),
       ...disks.map((file) => `disk ${path.basename(file)}`),
+      ...host
+        .files('datastore')
+        .flatMap((file) => (file.includes('.base-') && !file.endsWith('.lock') ? [`base ${file}`] : [])),
       ...host.files('vms').flatMap((file) => (file.endsWith('.load') ? [] : [`file ${file}`])),
     ];
   }
@@ -58,11 +61,19 @@ class OperationWorld implements StepWorld<OperationJob> {
 const LONG = process.env.PROVISIOND_LIFE === 'long';
 
 /** What they replace is put aside: a VM that comes back is what it was, and runs if it ran. */
-const GIVES_BACK = new Set(['restore', 'undo', 'add_volume', 'remove_volume']);
+const GIVES_BACK = new Set([
+  ...['restore', 'undo', 'add_volume', 'remove_volume'],
+  ...['clone', 'rebase', 'prepare_base'],
+]);
 const CHANGE: StepListRules = {
   afterFailure: 'what was there before',
   givesBack: true,
   ...(!LONG && { only: ['switch to the new disks', 'put the old disks aside'] }),
+};
+/** What they copy they remove in the end; from then on there is nothing to come back to, nor to lose. */
+const COPIES: Readonly<Record<string, StepListRules>> = {
+  flatten: { afterFailure: 'what was there before', pointOfNoReturn: 'remove the old disks' },
+  remove_base: { afterFailure: 'what was there before', pointOfNoReturn: 'remove the base files' },
 };
 
 wherever('the steps of an operation', () => {
@@ -75,7 +86,7 @@ wherever('the steps of an operation', () => {
       `'${kind}' of a VM that is ${from} ${JSON.stringify(scene.arguments ?? {})}`,
       steps,
       () => OperationWorld.open(scene),
-      GIVES_BACK.has(kind) ? CHANGE : { afterFailure: 'no more than before', besides },
+      GIVES_BACK.has(kind) ? CHANGE : (COPIES[kind] ?? { afterFailure: 'no more than before', besides }),
     );
   }
 });

@@ -192,6 +192,8 @@ async function auditFiles(
     filesIn(folder).filter((file) => {
       const name = path.basename(file);
       if (name.includes('.part')) return true;
+      // What changes replaced waits there for its time.
+      if (name === '.trash') return false;
       return !notes.includes(name) && !bases.some((base) => name.startsWith(`${base}.`));
     }),
   );

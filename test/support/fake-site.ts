@@ -329,6 +329,10 @@ export class FakeSite {
     this.lease = (await store.acquireLease(this.managementNodeId, 'test', 3600))!;
   }
 
+  async addComputer(more: Partial<NewComputer>): Promise<void> {
+    await this.frontEnd.putComputer(this.computerRow(0, more), this.managementNodeId);
+  }
+
   private hostRow(name: string, host: FakeHost): NewHost {
     return {
       name,

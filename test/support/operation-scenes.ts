@@ -13,11 +13,22 @@ export interface OperationScene {
 /** Kinds that take a snapshot to work on have this one. */
 const SNAPSHOT = 's1';
 const NEEDS_SNAPSHOT = ['revert', 'delete_snapshot'];
-/** What must have been done before, so that they have something to do. */
-const NEEDS: Readonly<Record<string, readonly [kind: string, arguments?: object]>> = {
-  undo: ['restore'],
-  remove_volume: ['add_volume', { volume: 'home', sizeMiB: 1 }],
-  clear_temporary: ['add_volume', { volume: 'scratch', type: 'temporary', sizeMiB: 1 }],
+/** What was done before, with which VM. */
+const BEFORE: Readonly<Record<string, readonly (readonly [kind: string, computer: string, more?: object])[]>> = {
+  undo: [['restore', 'vm1']],
+  remove_volume: [['add_volume', 'vm1', { volume: 'home', sizeMiB: 1 }]],
+  clear_temporary: [['add_volume', 'vm1', { volume: 'scratch', type: 'temporary', sizeMiB: 1 }]],
+  remove_base: [['prepare_base', 'vm1']],
+  clone: [['prepare_base', 'vm2']],
+  rebase: [
+    ['prepare_base', 'vm2'],
+    ['prepare_base', 'vm3'],
+    ['clone', 'vm1', { base: 'vm3' }],
+  ],
+  rebase_clones: [
+    ['prepare_base', 'vm1'],
+    ['prepare_base', 'vm2'],
+  ],
 };
 
 export const OPERATION_SCENES: readonly OperationScene[] = [
@@ -27,6 +38,12 @@ export const OPERATION_SCENES: readonly OperationScene[] = [
   { kind: 'restore', from: 'Halted', to: 'Halted' },
   { kind: 'restore', from: 'Suspended', to: 'Halted', arguments: { discardState: true } },
   { kind: 'undo', from: 'Running', to: 'Running' },
+  { kind: 'prepare_base', from: 'Running', to: 'Halted' },
+  { kind: 'remove_base', from: 'Halted', to: 'Halted' },
+  { kind: 'clone', from: 'Running', to: 'Running', arguments: { base: 'vm2' } },
+  { kind: 'flatten', from: 'Running', to: 'Running' },
+  { kind: 'rebase', from: 'Running', to: 'Running', arguments: { base: 'vm2', stop: true } },
+  { kind: 'rebase_clones', from: 'Halted', to: 'Halted', arguments: { base: 'vm2' } },
   { kind: 'add_volume', from: 'Running', to: 'Running', arguments: { volume: 'more', sizeMiB: 1 } },
   { kind: 'remove_volume', from: 'Running', to: 'Running', arguments: { volume: 'home' } },
   { kind: 'clear_temporary', from: 'Halted', to: 'Halted' },
@@ -51,10 +68,11 @@ export const OPERATION_SCENES: readonly OperationScene[] = [
 /** Brings the VM `vm1` of the world to where the scene begins, and asks for the operation. */
 export async function beginScene(world: VmWorld, scene: OperationScene): Promise<OperationDetails> {
   if (NEEDS_SNAPSHOT.includes(scene.kind)) await world.virsh('snapshot-create-as', world.domainOf('vm1'), SNAPSHOT);
-  const needed = NEEDS[scene.kind];
-  if (needed) {
+  const before = BEFORE[scene.kind] ?? [];
+  if (before.length > 0) {
+    for (const name of new Set(before.map(([, computer]) => computer))) if (name !== 'vm1') await world.add(name);
     const inbox = await world.startInbox();
-    await world.do(...needed);
+    for (const [kind, computer, more] of before) await world.do(kind, more, computer);
     await inbox.stop('what is looked at comes now');
   }
   await world.bring('vm1', scene.from);

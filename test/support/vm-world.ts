@@ -59,6 +59,16 @@ export class VmWorld {
     return `${computer}_TinyLinux_${this.site.image.imageId}-v0`;
   }
 
+  /** Another computer, with a domain that is off. */
+  async add(name: string): Promise<void> {
+    await this.site.addComputer({ name, privateIp: `192.168.121.${100 + Number(/\d+$/.exec(name)?.[0] ?? 0)}` });
+    await this.define(name);
+    // It holds what its row says.
+    const { imageId, revisionId } = this.site.image;
+    const holds = 'update computer set currentimageid = ?, imagerevisionid = ? where hostname = ?';
+    await this.site.database.change(holds, [imageId, revisionId, name]);
+  }
+
   async define(computer: string): Promise<void> {
     const { site, host } = this;
     const { imageId, revisionId, fileName } = site.image;

@@ -25,7 +25,7 @@ export interface StopOptions {
   readonly discardState?: boolean | undefined;
 }
 
-const planOf = ({ journal }: VmJob): ChangePlan => {
+export const planOf = ({ journal }: VmJob): ChangePlan => {
   if (journal?.plan) return journal.plan;
   throw new ProvisiondError('INTERNAL', 'a change of volumes was begun without a plan');
 };
@@ -42,15 +42,16 @@ async function sideNow(job: VmJob): Promise<Side> {
   });
 }
 
-const isOn = (side: Side) => async (job: VmJob) => (await sideNow(job)) === side;
+export const isOn = (side: Side) => async (job: VmJob) => (await sideNow(job)) === side;
 const ranBefore = ({ journal }: VmJob): boolean => journal?.from === 'Running';
 
-/** Undoing is for what was begun only: without a plan nothing was. */
-const whenPlanned = (undo: (job: VmJob) => Promise<void>) => async (job: VmJob) => {
-  if (job.journal?.plan) await undo(job);
+/** Undoing is for what was begun only, and while what was there before is still there. */
+export const whenPlanned = (undo: (job: VmJob) => Promise<void>) => async (job: VmJob) => {
+  const { plan, settled } = job.journal ?? {};
+  if (plan && plan.changes.length > 0 && !settled) await undo(job);
 };
 
-const buildStep: VmStep = {
+export const buildStep: VmStep = {
   name: 'make the new disks',
   done: async (job) => (await isOn('after')(job)) || (await missing(job)).length === 0,
   run: async (job) => {
@@ -79,7 +80,7 @@ async function missing(job: VmJob) {
   return files.filter((file) => !present.includes(file));
 }
 
-const verifyStep: VmStep = {
+export const verifyStep: VmStep = {
   name: 'look at the new disks',
   done: isOn('after'),
   run: async (job) => {
@@ -97,7 +98,7 @@ const verifyStep: VmStep = {
   },
 };
 
-const stopStep: VmStep = {
+export const stopStep: VmStep = {
   name: 'stop the guest',
   done: async (job) => (await isNow('Halted')(job)) || isOn('after')(job),
   run: stop,
@@ -120,7 +121,7 @@ async function stop(job: VmJob): Promise<void> {
   throw new ProvisiondError('VM_SHUTDOWN_TIMEOUT', message, { hint: 'Ask again with --hard to pull its plug' });
 }
 
-const switchStep: VmStep = {
+export const switchStep: VmStep = {
   name: 'switch to the new disks',
   done: isOn('after'),
   run: async (job) => {
@@ -152,7 +153,7 @@ const switchStep: VmStep = {
   }),
 };
 
-const startStep: VmStep = {
+export const startStep: VmStep = {
   name: 'start the guest on the new disks',
   done: async (job) => !ranBefore(job) || (await isNow('Running')(job)),
   run: async (job) => {
@@ -176,7 +177,7 @@ function startFailed(error: unknown, why: string): unknown {
   });
 }
 
-const proveStep: VmStep = {
+export const proveStep: VmStep = {
   name: 'watch it run',
   done: async (job) => !ranBefore(job) || (await isTrashed(job)),
   run: async (job) => {
@@ -189,7 +190,7 @@ const proveStep: VmStep = {
   },
 };
 
-const recordStep: VmStep = {
+export const recordStep: VmStep = {
   name: 'write down what it is made of',
   run: (job) => record(job, 'after'),
   undo: whenPlanned((job) => record(job, 'before')),
@@ -211,6 +212,16 @@ export async function recordVolumes(job: VmJob, definition: Definition, gone: re
   const { infos } = await disksOf(job).look(volumes);
   const rows = volumes.map((volume) => ({ ...volume, sizeBytes: infos.get(volume.path)?.virtualSizeBytes ?? 0 }));
   await job.store.writeVolumes(job.lease, job.computer.id, rows, gone);
+  const system = volumes.find(({ type }) => type === 'system');
+  const backing = system && infos.get(system.path)?.backingFileActualPath;
+  const bases = await job.store.vmBases();
+  const base = bases.find((one) => one.volumes.some((volume) => volume.path === backing));
+  // A base stands on its own files: that makes it no clone.
+  await job.store.setCloneOf(
+    job.lease,
+    job.computer.id,
+    base && base.computerId !== job.computer.id ? base.computerId : null,
+  );
 }
 
 async function isTrashed(job: VmJob): Promise<boolean> {
@@ -220,7 +231,7 @@ async function isTrashed(job: VmJob): Promise<boolean> {
   return infos.size === old.length;
 }
 
-const trashStep: VmStep = {
+export const trashStep: VmStep = {
   name: 'put the old disks aside',
   done: async (job) => oldFiles(planOf(job)).length > 0 && isTrashed(job),
   run: async (job) => {

@@ -10,6 +10,9 @@ import type { Definition } from '../../libvirt/definition';
 import type { Making } from '../../libvirt/vm-disks';
 import { deedOf } from '../../model/vm-states';
 import { trashFolder } from '../../model/volume';
+import type { VmBase } from '../../model/vm-base';
+import { baseUnder, holdToRecord } from '../clones/bases';
+import { planOntoBase } from '../clones/onto-base';
 import { requireDomain, type VmJob, vmKind } from '../kind';
 import { checkStep } from '../power/steps';
 import { baseOnHost, imagesOf } from './base';
@@ -85,7 +88,13 @@ async function refuseWrongKind(job: VmJob<Restore>): Promise<void> {
     return;
   }
   if (iso !== undefined) throw wrongKind(job, 'was made from an image and cannot be installed from an ISO image');
-  await chooseImage(job, present.definition);
+  if (!(await baseOfClone(job, present))) await chooseImage(job, present.definition);
+}
+
+/** Of a clone that is to begin anew as it is, not from an image. */
+async function baseOfClone(job: VmJob<Restore>, { system, infos }: Present): Promise<VmBase | null> {
+  if (job.arguments.image !== undefined) return null;
+  return baseUnder(job, infos.get(system.path)?.backingFileActualPath ?? null);
 }
 
 function wrongKind({ computer }: VmJob, why: string): ProvisiondError {
@@ -118,6 +127,8 @@ async function bringImage(job: VmJob<Restore>): Promise<void> {
   if (job.journal?.plan) return;
   const present = await presentOf(job);
   if (isIsoVm(present)) return;
+  const base = await baseOfClone(job, present);
+  if (base) return holdToRecord(job, base);
   const { imageName } = await chooseImage(job, present.definition);
   await imagesOf(job, imageName).ensureBase(present.system.format);
 }
@@ -128,6 +139,8 @@ async function planRestore(job: VmJob<Restore>): Promise<ChangePlan> {
   const present = await presentOf(job);
   const { uuid, name } = await requireDomain(job);
   const isIso = isIsoVm(present);
+  const base = isIso ? null : await baseOfClone(job, present);
+  if (base) return planRenewal(job, present, base);
   const system = isIso ? await planBlank(job, present) : await planFromImage(job, present);
   return {
     domain: { uuid, name },
@@ -135,6 +148,14 @@ async function planRestore(job: VmJob<Restore>): Promise<ChangePlan> {
     ...system.more,
     trash: trashFolder(placeFor(job, present), job.operation.id),
   };
+}
+
+/** A clone: fresh on the base that it has, with what its temporary volumes had there. */
+function planRenewal(job: VmJob<Restore>, present: Present, base: VmBase): Promise<ChangePlan> {
+  const root = base.volumes.find(({ type }) => type === 'system');
+  const presentBytes = present.infos.get(present.system.path)?.virtualSizeBytes ?? 0;
+  const systemBytes = sizeOf(job, root?.sizeBytes ?? 0, presentBytes);
+  return planOntoBase(job, present, base, { data: 'keep', systemBytes });
 }
 
 type Planned = { readonly change: VolumeChange; readonly more: Pick<ChangePlan, 'image' | 'media'> };

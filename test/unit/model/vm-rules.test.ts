@@ -47,6 +47,12 @@ undo discard      | same    | -       | same      | Halted    | -       | -
 add_volume        | same    | -       | same      | -         | -       | -
 remove_volume     | same    | -       | same      | -         | -       | -
 clear_temporary   | same    | -       | -         | -         | -       | -
+prepare_base      | Halted  | -       | Halted    | -         | -       | -
+remove_base       | same    | -       | -         | -         | -       | -
+clone             | same    | -       | same      | -         | -       | -
+flatten           | same    | -       | same      | -         | -       | -
+rebase            | same    | -       | -         | -         | -       | -
+rebase stop       | same    | -       | same      | -         | -       | -
 `;
 
 const cells = TABLE.trim()
@@ -66,7 +72,7 @@ const facts = (condition: Condition, more: Partial<VmFacts> = {}): VmFacts => ({
   inHand: null,
   ...more,
 });
-const kindOf = (deed: Deed) => deed.replace(/ (paused|discard)$/, '') as PowerKind;
+const kindOf = (deed: Deed) => deed.replace(/ (paused|discard|stop)$/, '') as PowerKind;
 const running = (kind: string) => ({ underWay: [{ id: 7, kind }] });
 
 describe('the table of states and operations', () => {
