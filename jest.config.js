@@ -10,7 +10,11 @@ const project = (displayName) => ({
   testEnvironment: 'node',
   modulePathIgnorePatterns: ['<rootDir>/.state/'],
   testMatch: [`<rootDir>/test/${displayName}/**/*.test.ts`],
-  testPathIgnorePatterns: ['/node_modules/', ...(process.env.PROVISIOND_FAULTS ? [] : ['/test/faults/long/'])],
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    ...(process.env.PROVISIOND_FAULTS ? [] : ['/test/faults/long/']),
+    ...(process.env.PROVISIOND_LIFE ? [] : ['/test/xen/long/']),
+  ],
   transform: { '\\.ts$': swc },
   setupFilesAfterEnv: ['<rootDir>/test/support/patience.ts'],
 });

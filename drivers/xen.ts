@@ -1,5 +1,5 @@
 /** Xen by libvirt's libxl: PV and PVH guests, their kernel found in the image by pygrub, and whole machines (HVM). */
-import type { DomainXml, HypervisorDriver, XmlNode } from '../lib/plugins/api';
+import type { BootloaderBoot, BootPlan, DomainXml, HypervisorDriver, XmlNode } from '../lib/plugins/api';
 
 const driver: HypervisorDriver = {
   apiVersion: 1,
@@ -31,7 +31,7 @@ const driver: HypervisorDriver = {
 
   extendDomainXml({ domain }, { boot }) {
     delete domain.cpu; // libxl knows models of its own only
-    return boot.method === 'firmware' ? makeHvm(domain) : makeParavirtual(domain, boot.mode);
+    return boot.method === 'firmware' ? makeHvm(domain) : makeParavirtual(domain, boot);
   },
 };
 
@@ -49,17 +49,34 @@ function makeHvm(domain: XmlNode): DomainXml {
   return { domain };
 }
 
-function makeParavirtual(domain: XmlNode, mode: 'pv' | 'pvh'): DomainXml {
+function makeParavirtual(domain: XmlNode, boot: Exclude<BootPlan, { method: 'firmware' }>): DomainXml {
   const devices = first(domain, 'devices');
   delete domain.features;
-  first(domain, 'os').type = [{ _: mode === 'pvh' ? 'xenpvh' : 'linux' }];
-  nodes(devices.disk).forEach((disk, index) => {
-    first(disk, 'target').$ = { dev: `xvd${LETTERS[index]}`, bus: 'xen' };
-  });
+  first(domain, 'os').type = [{ _: boot.mode === 'pvh' ? 'xenpvh' : 'linux' }];
+  const disks = nodes(devices.disk);
+  disks.forEach((disk, index) => (first(disk, 'target').$ = { dev: `xvd${LETTERS[index]}`, bus: 'xen' }));
+  if (boot.method === 'bootloader')
+    domain.bootloader_args = bootloaderArgs(
+      boot,
+      disks.filter(({ $ }) => $?.device !== 'cdrom'),
+    );
   for (const nic of nodes(devices.interface)) nic.model = [{ $: { type: 'netfront' } }];
   for (const device of ['serial', 'graphics']) delete devices[device];
   devices.console = [{ $: { type: 'pty' }, target: [{ $: { type: 'xen' } }] }];
   return { domain };
+}
+
+/**
+ * libxl hands the first disk to a bootloader, behind its arguments, and starts none without a disk. A bootloader of the site is
+ * told the others as well; pygrub looks at one. Between two arguments libvirt's driver wants all of blank, tab and newline.
+ */
+function bootloaderArgs({ bootloader, bootloaderArgs: args }: BootloaderBoot, disks: XmlNode[]): XmlNode[] | undefined {
+  if (disks.length === 0) {
+    throw Object.assign(new Error('Xen starts no bootloader for a guest without a disk'), { code: 'BOOT_UNSUPPORTED' });
+  }
+  const others = bootloader === null ? [] : disks.slice(1).map((disk) => first(disk, 'source').$!.file!);
+  const words = [...args.split(' ').filter((word) => word !== ''), ...others];
+  return words.length === 0 ? undefined : [{ _: words.join(' \t\n') }];
 }
 
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz';

@@ -5,6 +5,7 @@ import { refuseStrangers, removeDomains } from './delete-domain';
 import { hasAddress, releaseAddress, reserveAddress } from './dhcp';
 import { isDiskFull } from '../images/qemu-img';
 import { checkBoot, checkDiskFormat, defaultDomainXml, driverContext, masterHardware } from './generate-domain';
+import { requireUefi } from './firmware';
 import { hostFacts } from './host-facts';
 import type { HostedComputer } from './hosted-computer';
 import type { HostLook, SeenDomain } from './look';
@@ -52,7 +53,8 @@ export class DomainLoad {
   async checkHost(): Promise<void> {
     const driver = await this.initialise();
     checkDiskFormat(this.computer, driver);
-    checkBoot(this.computer, driver);
+    const method = checkBoot(this.computer, driver);
+    if (method === 'uefi') await requireUefi(this.computer.host, await this.domainType(driver));
     const look = await this.computer.view.current();
     resolveNetworks(this.computer, look);
     refuseStrangers(this.computer, look);

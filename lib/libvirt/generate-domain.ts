@@ -1,6 +1,6 @@
 /** From a reservation and a look at its host to the tree that is defined. */
 import { ProvisiondError } from '../errors';
-import { type BootPlan, FROM_DISK, bootMethod } from '../model/boot';
+import { type BootMethod, type BootPlan, FROM_DISK, bootMethod } from '../model/boot';
 import type { DiskFile } from '../model/volume';
 import type { DomainXml, DriverContext, HostFactsForDriver, HypervisorDriver } from '../plugins/api';
 import { wantsSeed } from './domain-identity';
@@ -93,10 +93,10 @@ function bootOf(computer: HostedComputer, driver: Pick<HypervisorDriver, 'defaul
 }
 
 /** What a hypervisor cannot do is refused when it is asked for. @throws BOOT_UNSUPPORTED, BOOT_INVALID */
-export function checkBoot(computer: HostedComputer, driver: HypervisorDriver): void {
+export function checkBoot(computer: HostedComputer, driver: HypervisorDriver): BootMethod {
   const method = bootMethod(bootOf(computer, driver));
   const methods = driver.bootMethods ?? ['firmware'];
-  if (methods.includes(method)) return;
+  if (methods.includes(method)) return method;
   throw new ProvisiondError(
     'BOOT_UNSUPPORTED',
     `computer ${computer.names.shortName} is to boot by ${method}; driver '${driver.name}' of host ${computer.host.name} can by ${methods.join(', ')}`,

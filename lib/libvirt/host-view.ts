@@ -2,26 +2,44 @@
 import type { HostedComputer } from './hosted-computer';
 import { type HostLook, lookAtHost } from './look';
 
-/** Others work on the same host; what we saw is believed no longer than this. */
+/**
+ * Others work on the same host; what we saw is believed no longer than this after the host answered, or than the look took:
+ * a host that is slow to answer would be asked the same again before each step.
+ */
 const MAX_AGE_MS = 15_000;
 
-export class HostView {
-  private known: { readonly look: Promise<HostLook>; readonly at: number } | null = null;
+interface Known {
+  readonly look: Promise<HostLook>;
+  /** By the clock of this process; for ever while the host is still to answer: whoever asks meanwhile waits for that look. */
+  readonly until: number;
+}
 
-  constructor(private readonly computer: HostedComputer) {}
+export class HostView {
+  private known: Known | null = null;
+
+  constructor(
+    private readonly computer: HostedComputer,
+    private readonly lookAt = lookAtHost,
+    private readonly now = () => performance.now(),
+  ) {}
 
   /** What was seen, if nothing happened since; else a new look. @throws LIBVIRT_FAILED and errors of the host */
   current(): Promise<HostLook> {
-    if (this.known && performance.now() - this.known.at < MAX_AGE_MS) return this.known.look;
+    if (this.known && this.now() < this.known.until) return this.known.look;
     return this.fresh();
   }
 
   fresh(): Promise<HostLook> {
-    const look = lookAtHost(this.computer);
-    this.known = { look, at: performance.now() };
-    look.catch(() => {
-      if (this.known?.look === look) this.known = null;
-    });
+    const asked = this.now();
+    const look = this.lookAt(this.computer);
+    this.known = { look, until: Infinity };
+    const remember = (known: Known | null) => {
+      if (this.known?.look === look) this.known = known;
+    };
+    look.then(
+      () => remember({ look, until: this.now() + Math.max(MAX_AGE_MS, this.now() - asked) }),
+      () => remember(null),
+    );
     return look;
   }
 
@@ -39,7 +57,11 @@ export class HostView {
       const result = await work(before);
       // Forgotten meanwhile: another change, at the same time, failed, and nothing is known any more.
       const { known } = this;
-      if (known) this.known = { look: known.look.then(effect), at: known.at };
+      // A look that is still to come answers to nobody but the effect now: it ages from here.
+      if (known) {
+        const until = Number.isFinite(known.until) ? known.until : this.now() + MAX_AGE_MS;
+        this.known = { look: known.look.then(effect), until };
+      }
       return result;
     } catch (error) {
       this.forget();

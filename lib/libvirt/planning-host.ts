@@ -10,7 +10,7 @@ export interface Planned {
   readonly argv: readonly string[];
 }
 
-const LOOKING_VERBS = /^(capabilities|list|dumpxml|net-dumpxml|net-list|domstate|dominfo|version)$/;
+const LOOKING_VERBS = /^(capabilities|domcapabilities|list|dumpxml|net-dumpxml|net-list|domstate|dominfo|version)$/;
 
 export class PlanningHost implements Host {
   readonly name: string;

@@ -45,9 +45,11 @@
  */
 import type { Host } from '../host/host';
 import type { Forecast, ImageChoice } from '../model/forecast';
-import type { BootMethod, BootPlan } from '../model/boot';
+import type { BootloaderBoot, BootMethod, BootPlan } from '../model/boot';
 import type { FixedAddress, Reservation } from '../model/reservation';
 import type { DomainIdentity } from '../model/identity';
+
+export type { BootloaderBoot, BootPlan };
 
 export const API_VERSION = 1;
 

@@ -1,3 +1,4 @@
+import { findError } from '../errors';
 import { variableFor } from '../model/timings';
 import type { Transition } from '../store/store';
 import { SHORT_PATIENCE } from '../work/siblings';
@@ -133,7 +134,7 @@ async function waitForConnection(job: Job): Promise<Transition | void> {
 /** On this machine, or on another one of the cluster. */
 async function isConnected(job: Job): Promise<boolean> {
   const announced = remoteIp(job);
-  const seen = await job.guest.connectedFrom(announced, ignoredAddresses(job));
+  const seen = await connectedFrom(job, announced);
   if (seen === null && !(await job.siblings.heard('connected'))) return false;
   job.narrator.note(
     'connected',
@@ -141,6 +142,19 @@ async function isConnected(job: Job): Promise<boolean> {
   );
   if (seen !== null && seen !== announced) await job.store.setRemoteIp(job.claim, job.reservation.id, seen);
   return true;
+}
+
+/** A guest that is up and slow, or that reboots, is asked again: the clock of the connection says how long that is borne. */
+async function connectedFrom(job: Job, announced: string): Promise<string | null> {
+  try {
+    return await job.guest.connectedFrom(announced, ignoredAddresses(job));
+  } catch (error) {
+    if (job.signal.aborted || !findError(error, 'GUEST_NO_ANSWER')) throw error;
+    const power = await job.provisioner.powerStatus();
+    if (power !== 'on' && power !== 'blocked') throw error;
+    job.log.info('the guest does not say whether its user is there', { error });
+    return null;
+  }
 }
 
 async function forgetClock(job: Job): Promise<void> {

@@ -9,6 +9,9 @@ import type { Lab } from './lab';
 
 const exec = promisify(execFile);
 
+/** On a machine that has other work to do, the tests on Xen wait so many times as long: its host is emulated. */
+export const PATIENCE = Number(process.env.PROVISIOND_XEN_PATIENCE ?? 1);
+
 export interface VmHost {
   /** What the site enters it with. */
   readonly entry: Pick<NewHost, 'address' | 'hostKey'>;
@@ -48,6 +51,8 @@ export function xenVmHost(lab: Lab): VmHost {
     'StrictHostKeyChecking=no',
     '-o',
     'UserKnownHostsFile=/dev/null',
+    // Its processor is emulated: each connection of its own would cost seconds.
+    ...['-o', 'ControlMaster=auto', '-o', 'ControlPath=/tmp/xen-%C', '-o', 'ControlPersist=30'],
   ];
   const quoted = (argv: readonly string[]) => argv.map((word) => `'${word.replace(/'/g, `'\\''`)}'`).join(' ');
   const run = async (...argv: string[]) => (await exec('ssh', [...options, `root@${address}`, quoted(argv)])).stdout;

@@ -80,6 +80,22 @@ wherever('while its user is waited for', () => {
     expect((await site.told(reservationIds[0]!)).filter((name) => name === 'initialconnecttimeout')).toHaveLength(1);
   }, 30_000);
 
+  it('a guest that is slow to answer costs him nothing, one that is off does', async () => {
+    await site.startNode();
+    const { requestId, reservationIds } = await site.request();
+    await site.waitFor(requestId, 'pending/reserved');
+    await site.acknowledge(requestId);
+    await eventually(async () => (await site.told(reservationIds[0]!)).includes('postreserve'));
+    const isMute = () =>
+      site.log.lines.some(({ message }) => message.includes('does not say whether its user is there'));
+    site.guests.behave('vm1', { reaches: 'banner' });
+    await site.guests.forget('192.168.121.10');
+    await eventually(isMute, 20);
+    await site.waitFor(requestId, 'pending/reserved');
+    await site.host.run(['virsh', '-q', 'destroy', site.domainOf('vm1')!.name]);
+    await site.waitFor(requestId, 'failed/reserved');
+  }, 60_000);
+
   it('one who did not connect in time loses the reservation', async () => {
     await set('initialconnecttimeout', 1);
     await site.startNode();

@@ -1,0 +1,104 @@
+/**
+ * The table of states and operations on a real Xen host, through rows and the daemon: one VM goes through its conditions. In
+ * each it is asked for what virsh would wrongly do there, and for what libvirt's Xen driver has not: snapshots. Guests of Xen do
+ * not sleep. With PROVISIOND_LIFE=long only, until it was seen whole: its first run, on a
+ * busy machine, was ended after `resume paused` and the `hard_shutdown` that follows it.
+ */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type Condition, DEEDS, type Deed, resultOf } from '../../../lib/model/vm-states';
+import type { OperationDetails } from '../../../lib/store/vm-front-end';
+import { eventually, Site } from '../../support/site';
+import { PATIENCE, xenVmHost } from '../../support/vm-host';
+import { XenGuest } from '../../support/xen-guest';
+
+const MINUTE = 60_000 * PATIENCE;
+let site: Site;
+let guest: XenGuest;
+
+beforeAll(async () => {
+  site = await Site.open({
+    vmHost: xenVmHost,
+    computers: [{}],
+    settings: { commandTimeoutMs: 5 * MINUTE, sshConnectTimeoutMs: MINUTE, guestShutdownTimeoutMs: 2 * MINUTE },
+  });
+  guest = await XenGuest.define(site, 'vm1', 'pv');
+}, 5 * MINUTE);
+afterAll(() => site?.close(), 2 * MINUTE);
+
+async function begin(deed: Deed): Promise<number> {
+  const [kind, option] = deed.split(' ');
+  const options = { paused: { paused: true }, discard: { discardState: true } }[option ?? ''] ?? {};
+  const more = /revert|delete/.test(deed) ? { snapshot: 's1' } : options;
+  const wish = { kind: kind!, computer: 'vm1', arguments: more, requestedBy: 'the test' };
+  return (await site.frontEnd.addOperation(wish)).id;
+}
+
+async function end(id: number): Promise<OperationDetails> {
+  await eventually(async () => (await site.frontEnd.showOperation(id)).ended !== null, 300 * PATIENCE);
+  return site.frontEnd.showOperation(id);
+}
+
+/** Done, and the VM is where the table says. */
+async function move(deed: Deed): Promise<void> {
+  const from = await guest.condition();
+  const { state, error } = await end(await begin(deed));
+  const was = { deed, from, state, error: error?.message };
+  expect(was).toEqual({ ...was, state: 'done', error: undefined });
+  expect({ deed, from, now: await guest.condition() }).toEqual({ deed, from, now: resultOf(deed, from) });
+}
+
+const SNAPSHOTS: readonly Deed[] = ['snapshot', 'checkpoint', 'revert', 'delete_snapshot'];
+/** What virsh does there, or says it does, although it makes no sense. */
+const PERMITTED_BY_VIRSH: { readonly [C in Condition]?: readonly Deed[] } = {
+  Paused: ['pause', 'suspend', 'clean_reboot'],
+  Suspended: ['start', 'hard_reboot'],
+  Crashed: ['unpause', 'pause', 'suspend'],
+};
+
+async function expectRefusals(condition: Condition): Promise<void> {
+  expect(await guest.condition()).toBe(condition);
+  const all = DEEDS.filter((deed) => resultOf(deed, condition) === null);
+  const refused = PERMITTED_BY_VIRSH[condition] ?? all.slice(0, 1);
+  const [lacking] = SNAPSHOTS.filter((deed) => resultOf(deed, condition) !== null);
+  const ended: Record<string, string | undefined> = {};
+  // Together: the power state is looked at before what else is under way.
+  for (const deeds of [refused, [lacking!]]) {
+    const ids = await Promise.all(deeds.map(begin));
+    for (const [index, id] of ids.entries()) ended[deeds[index]!] = (await end(id)).error?.code;
+  }
+  const expected = [...refused.map((deed) => [deed, 'VM_BAD_POWER_STATE']), [lacking!, 'VM_LACKS_FEATURE']];
+  expect(ended).toEqual(Object.fromEntries(expected));
+  expect(await guest.condition()).toBe(condition);
+}
+
+const stages: readonly [string, () => Promise<unknown>][] = [
+  ['off: what is not for VMs that are off is refused, and so are snapshots', () => expectRefusals('Halted')],
+  ['is started paused', () => move('start paused')],
+  ['paused: what is not for paused VMs is refused', () => expectRefusals('Paused')],
+  ['runs when its pause ends', () => move('unpause').then(() => guest.untilBooted(1))],
+  ['running: what is not for running VMs is refused', () => expectRefusals('Running')],
+  ['is paused and let run', () => move('pause').then(() => move('unpause'))],
+  ['its memory is saved', () => move('suspend')],
+  ['suspended: virsh would start it; here that is refused', () => expectRefusals('Suspended')],
+  ['comes back with its memory, paused or running, and did not boot anew', comesBack],
+  ['obeys when it is asked to reboot', () => move('clean_reboot').then(() => guest.untilBooted(3))],
+  ['crashes when its kernel panics, and is kept', () => guest.panic()],
+  ['crashed: virsh would wake it; here that is refused', () => expectRefusals('Crashed')],
+  ['is rebooted by force after a crash', () => move('hard_reboot').then(() => guest.untilBooted(4))],
+  ['obeys when it is asked to shut down', () => move('clean_shutdown')],
+  ['is started and cut off', () => move('start').then(() => move('hard_shutdown'))],
+];
+
+async function comesBack(): Promise<void> {
+  await move('resume paused');
+  await move('hard_shutdown');
+  await move('start');
+  await guest.untilBooted(2);
+  await move('suspend');
+  await move('resume');
+  expect(await guest.boots()).toBe(2);
+}
+
+describe('a VM on Xen', () => {
+  it.each(stages)('%s', (_title, stage) => stage(), 8 * MINUTE);
+});
