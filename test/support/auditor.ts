@@ -39,6 +39,7 @@ interface Rows {
   readonly computers: readonly { id: number; name: string; stateid: number; image: number; revision: number }[];
   readonly jobs: readonly { requestid: number; stateid: number }[];
   readonly operations: readonly { id: number; kind: string; step: string | null }[];
+  readonly trash: readonly { folder: string }[];
 }
 
 interface Domain {
@@ -109,6 +110,7 @@ async function readRows(database: string): Promise<Rows> {
       ),
       jobs: await query.all('select requestid, stateid from provisiond_job'),
       operations: await query.all("select id, kind, step from provisiond_operation where state = 'working'"),
+      trash: await query.all('select folder from provisiond_trash'),
     };
   } finally {
     await query.end();
@@ -181,23 +183,24 @@ function readDomain(uuid: string, xml: string): Domain {
 
 async function auditFiles(
   { vms, datastore, xmlDirectory }: Audited,
-  { computers }: Rows,
+  { computers, trash }: Rows,
   domains: readonly Domain[],
   owned: readonly Domain[],
 ): Promise<string[]> {
   const bases = owned.flatMap(({ disks }) => disks).map((disk) => path.basename(disk).replace(/\.[^.]*$/, ''));
   // The note of who works a computer stays, so that a command which outlived its daemon finds itself overtaken.
-  const notes = computers.map(({ name }) => `.${name.split('.')[0]}.load`);
+  // So does what an admin asked to keep of a crashed guest.
+  const kept = computers.map(({ name }) => name.split('.')[0]).flatMap((name) => [`.${name}.load`, `${name}.core`]);
   const strangers = [vms, xmlDirectory].flatMap((folder) =>
     filesIn(folder).filter((file) => {
       const name = path.basename(file);
       if (name.includes('.part')) return true;
-      // What changes replaced waits there for its time.
-      if (name === '.trash') return false;
-      return !notes.includes(name) && !bases.some((base) => name.startsWith(`${base}.`));
+      if (name === '.trash') return false; // looked at below
+      return !kept.includes(name) && !bases.some((base) => name.startsWith(`${base}.`));
     }),
   );
   const parts = filesIn(datastore).filter((file) => file.includes('.part'));
+  const forgotten = filesIn(path.join(vms, '.trash')).filter((folder) => !trash.some((row) => row.folder === folder));
   const gone = owned.flatMap(({ name, disks }) =>
     disks.filter((disk) => !existsSync(disk)).map((disk) => `domain ${name} has lost its disk ${disk}`),
   );
@@ -206,6 +209,7 @@ async function auditFiles(
   const users = new Set(domains.flatMap(({ disks }) => disks));
   return [
     ...[...strangers, ...parts].map((file) => `orphan file ${file}${users.has(file) ? ' (a domain uses it)' : ''}`),
+    ...forgotten.map((folder) => `trash ${folder} that no row knows`),
     ...gone,
     ...held.flat(),
   ];
