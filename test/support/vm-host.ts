@@ -52,7 +52,7 @@ export function xenVmHost(lab: Lab): VmHost {
     '-o',
     'UserKnownHostsFile=/dev/null',
     // Its processor is emulated: each connection of its own would cost seconds.
-    ...['-o', 'ControlMaster=auto', '-o', 'ControlPath=/tmp/xen-%C', '-o', 'ControlPersist=30'],
+    ...['-o', 'ControlMaster=auto', '-o', `ControlPath=${lab.folder}/xen-%C`, '-o', 'ControlPersist=30'],
   ];
   const quoted = (argv: readonly string[]) => argv.map((word) => `'${word.replace(/'/g, `'\\''`)}'`).join(' ');
   const run = async (...argv: string[]) => (await exec('ssh', [...options, `root@${address}`, quoted(argv)])).stdout;
