@@ -78,7 +78,7 @@ function notesOn(keys: Keys): string[] {
     notes.push('enable_mysql_ssl has no counterpart yet: the database is asked without TLS.');
   if (keys['jabber'] === 'yes') notes.push('Jabber messages are not sent.');
   if (keys['windows_root_password'])
-    notes.push('windows_root_password is not taken over: there is no OS module for Windows.');
+    notes.push('windows_root_password is not taken over: provisiond logs in to Windows with its key.');
   const unknown = Object.keys(keys).filter((key) => !KNOWN.includes(key) && !key.startsWith('jab'));
   if (unknown.length > 0) notes.push(`Not understood: ${unknown.join(', ')}.`);
   return notes;
