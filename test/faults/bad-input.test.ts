@@ -94,8 +94,8 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
 
     it('of an operating system without a module says which module is missing', async () => {
       await open();
-      await site.database('OS').where({ name: 'vmwarelinux' }).update({ moduleid: 17 });
-      await expectFailure({ code: 'OS_MODULE_NOT_FOUND', says: /VCL::Module::OS::Windows/ });
+      await site.database('OS').where({ name: 'vmwarelinux' }).update({ moduleid: 26 });
+      await expectFailure({ code: 'OS_MODULE_NOT_FOUND', says: /VCL::Module::OS::OSX/ });
     }, 60_000);
   });
 
