@@ -38,7 +38,8 @@ export interface Observers {
 export async function startObservers(observed: Observed): Promise<Observers> {
   const { config, log } = observed;
   const health = new Health();
-  const metrics = new Metrics(metricSources(observed, health));
+  // Nobody counts what nobody asks for.
+  const metrics = config.metrics === null ? null : new Metrics(metricSources(observed, health));
   const systemd = new Systemd(log);
   const endWatching = watchOver(systemd);
   const levels = new LogLevels(config.stateDir, log);
@@ -47,11 +48,11 @@ export async function startObservers(observed: Observed): Promise<Observers> {
     endWatching();
     levels.close();
     await Promise.all(listeners.map((listener) => listener.close()));
-    metrics.close();
+    metrics?.close();
     health.close();
   };
   try {
-    if (config.metrics !== null) listeners.push(await startMonitor(config.metrics, metrics, health, log));
+    if (config.metrics !== null && metrics) listeners.push(await startMonitor(config.metrics, metrics, health, log));
     if (config.http !== null) listeners.push(await startPage(config.http, { ...observed, health }));
   } catch (error) {
     await close();

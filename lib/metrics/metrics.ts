@@ -20,6 +20,7 @@ export interface MetricSources {
 }
 
 const PREFIX = 'provisiond_';
+const LAG_PRECISION_MS = 200;
 const WAY_STATES = ['closed', 'half-open', 'open'] as const;
 /** Gauges of prom-client under the name of a counter; what they tell, their parts without `_total` tell as well. */
 const MISNAMED = ['handles', 'requests', 'resources'].map((what) => `nodejs_active_${what}_total`);
@@ -32,7 +33,8 @@ export class Metrics {
   private readonly ends: (() => void)[] = [];
 
   constructor(private readonly sources: MetricSources) {
-    collectDefaultMetrics({ register: this.registry });
+    // By default Node is woken up a hundred times a second to see how late it is.
+    collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: LAG_PRECISION_MS });
     for (const name of MISNAMED) this.registry.removeSingleMetric(name);
     this.listen();
     this.ask();
