@@ -60,7 +60,28 @@ function makeFolder(folder: string): void {
   }
 }
 
-function prepareSqlite(connection: { pragma(text: string): unknown }, done: (error: unknown, c: unknown) => void) {
+interface SqliteConnection {
+  pragma(text: string): unknown;
+  prepare(sql: string): unknown;
+}
+
+const MOST_KEPT_STATEMENTS = 200;
+
+/** knex prepares each statement anew, which costs more than a poll itself: here a text is prepared once. */
+function keepStatements(connection: SqliteConnection): void {
+  const prepare = connection.prepare.bind(connection);
+  const kept = new Map<string, unknown>();
+  connection.prepare = (sql) => {
+    const statement = kept.get(sql) ?? prepare(sql);
+    kept.delete(sql); // the one used last is the last to go
+    if (/^\s*(select|insert|update|delete)\b/i.test(sql)) kept.set(sql, statement);
+    if (kept.size > MOST_KEPT_STATEMENTS) kept.delete(kept.keys().next().value!);
+    return statement;
+  };
+}
+
+function prepareSqlite(connection: SqliteConnection, done: (error: unknown, c: unknown) => void) {
+  keepStatements(connection);
   try {
     connection.pragma(`busy_timeout = ${SQLITE_BUSY_TIMEOUT_MS}`);
     connection.pragma('journal_mode = WAL');
