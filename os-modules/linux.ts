@@ -18,6 +18,7 @@ import {
 import { POST_LOAD } from './linux-scripts/post-load';
 import { PRE_CAPTURE } from './linux-scripts/pre-capture';
 import { RESERVE } from './linux-scripts/reserve';
+import { readMarks } from './exchange/marks';
 import {
   accountLines,
   addressArguments,
@@ -29,7 +30,7 @@ import {
   publicMac,
   tcpPorts,
   userAddress,
-} from './linux-scripts/rows';
+} from './exchange/rows';
 import { STATUS } from './linux-scripts/status';
 
 /** How long the public address may take: DHCP is asked in the background while the guest boots. */
@@ -41,14 +42,7 @@ const linux: OsModule = {
   description: 'Linux guests with OpenSSH or dropbear, systemd or init scripts',
 
   async status({ guest }) {
-    const found = await guest.script('status', STATUS);
-    const revision = /^\d+/.exec(found.imagerevision_id ?? '');
-    return {
-      imageRevisionId: revision ? Number(revision[0]) : null,
-      postLoadDone: found.vcld_post_load?.startsWith('success') ?? false,
-      tainted: found.vcld_tainted !== undefined,
-      ...(found.boot_id && { bootId: found.boot_id }),
-    };
+    return readMarks(await guest.script('status', STATUS));
   },
 
   async postLoad(context) {

@@ -1,7 +1,8 @@
 /** Windows guests with OpenSSH: version 10, Server 2016 and later, as VCL's `OS/Windows.pm`. A stage is one script of PowerShell. */
 import { randomBytes } from 'node:crypto';
 import type { GuestAccount, OsContext, OsModule, StageResults } from '../lib/plugins/api';
-import { hostName, openPorts, plainText, tcpPorts, userAddress } from './linux-scripts/rows';
+import { readMarks } from './exchange/marks';
+import { hostName, openPorts, plainText, tcpPorts, userAddress } from './exchange/rows';
 import {
   GO_DOWN,
   GRANT_ACCESS,
@@ -23,14 +24,7 @@ const windows: OsModule = {
   shell: 'powershell',
 
   async status({ guest }) {
-    const found = await guest.script('status', STATUS);
-    const revision = /^\d+/.exec(found.imagerevision_id ?? '');
-    return {
-      imageRevisionId: revision ? Number(revision[0]) : null,
-      postLoadDone: found.vcld_post_load?.startsWith('success') ?? false,
-      tainted: found.vcld_tainted !== undefined,
-      ...(found.boot_id && { bootId: found.boot_id }),
-    };
+    return readMarks(await guest.script('status', STATUS));
   },
 
   async postLoad(context) {
