@@ -36,7 +36,9 @@ interface AskOptions {
 }
 
 export function addVmVerbs(program: Command, execute: Execute): void {
-  const vm = program.command('vm').description('the power of VMs, their snapshots, and what is allowed now');
+  const vm = program
+    .command('vm')
+    .description('the power of VMs, their snapshots, what they are made of, and what is allowed now');
   for (const kind of KINDS.values()) if (kind.subject === 'vm') addKindVerb(vm, execute, kind);
   addShowVerbs(vm, execute);
   addOperationVerbs(vm, execute);

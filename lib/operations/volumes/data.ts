@@ -9,7 +9,7 @@ import { CHANGE_STEPS } from './change';
 import type { ChangePlan, VolumeChange } from './plan';
 import { planStep } from './plan-step';
 import { type Present, presentOf, refuseSnapshots, successor } from './present';
-import { STOPPING } from './restore';
+import { SIZE_MIB, STOPPING } from './restore';
 
 const NAME = z.string().regex(VOLUME_NAME, 'a small letter, then small letters and digits, 20 at most');
 const { timeoutSeconds, hard } = STOPPING;
@@ -17,12 +17,7 @@ const MORE = { timeoutSeconds, hard, dryRun: z.boolean().default(false) };
 const ADD = z.strictObject({
   volume: NAME,
   type: z.enum(['data', 'temporary']).default('data'),
-  sizeMiB: z
-    .number()
-    .int()
-    .min(1)
-    .max(8 << 20)
-    .optional(),
+  sizeMiB: SIZE_MIB.optional(),
   ...MORE,
 });
 type Add = z.output<typeof ADD>;

@@ -27,18 +27,19 @@ export const STOPPING = {
   hard: z.boolean().default(false),
   discardState: z.boolean().default(false),
 };
+/** Of a volume; more than 8 TiB is a slip of the finger. */
+export const SIZE_MIB = z
+  .number()
+  .int()
+  .min(1)
+  .max(8 << 20);
 const RESTORE = z.strictObject({
   image: IMAGE_NAME.optional(),
   iso: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._ -]*\.iso$/i, 'the name of an .iso file in the datastore')
     .optional(),
-  sizeMiB: z
-    .number()
-    .int()
-    .min(1)
-    .max(8 << 20)
-    .optional(),
+  sizeMiB: SIZE_MIB.optional(),
   ...STOPPING,
   dryRun: z.boolean().default(false),
 });

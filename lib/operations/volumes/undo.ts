@@ -20,7 +20,7 @@ type Undo = z.output<typeof UNDO>;
 
 export const undo = vmKind<Undo>({
   name: 'undo',
-  about: 'take the last restore back, while the old disks are kept',
+  about: 'take the last change of disks back, while the old ones are kept',
   arguments: UNDO,
   example: { timeoutSeconds: 120, hard: false, discardState: false, dryRun: false },
   steps: [
