@@ -78,7 +78,9 @@ describe('a reservation on Xen', () => {
       expect(await site.vmHost.list(site.datastore)).toEqual(expect.arrayContaining([`${name}.qcow2`, `${name}.xml`]));
       const info = await site.vmHost.run('qemu-img', 'info', '-U', '--output=json', `${site.datastore}/${name}.qcow2`);
       expect(JSON.parse(info)).not.toHaveProperty('backing-filename');
-      expect(await site.inGuest(GUEST, 'cat /root/work; head -n 1 /root/currentimage.txt')).toBe(`work on Xen\n${name}\n`);
+      expect(await site.inGuest(GUEST, 'cat /root/work; head -n 1 /root/currentimage.txt')).toBe(
+        `work on Xen\n${name}\n`,
+      );
       expect(await site.inGuest(GUEST, 'ls /home; cut -d: -f1 /etc/passwd')).not.toContain('student');
       const next = { image: 'My Image', user: 'student', start: null, minutes: 60, computer: 'vm1' };
       ({ requestId } = await site.frontEnd.addReservation(next));
