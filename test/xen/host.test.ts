@@ -68,7 +68,7 @@ async function load(subject: LibvirtProvisioner) {
 async function expectUp(subject: LibvirtProvisioner): Promise<void> {
   const status = await subject.powerStatus();
   const log = `tail -n 20 /var/log/libvirt/libxl/libxl-driver.log; virsh domstate --reason '${subject.domainName}'`;
-  const why = /^(on|blocked)$/.test(status)
+  const why = /^(on|blocked)$/.test(String(status))
     ? ''
     : `${(await subject.diagnoseGuest()).consoleTail}\n${await dom0.run('sh', '-c', log)}`;
   expect({ status, why }).toEqual({ status: expect.stringMatching(/^(on|blocked)$/), why: '' });
