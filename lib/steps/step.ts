@@ -29,6 +29,7 @@ export interface Step<C, E = never> {
 
 export type StepEvent =
   | { readonly kind: 'begun'; readonly step: string; readonly story?: string }
+  /** Its story is what it would have told at its end, for who knows that it was begun and cut off. */
   | { readonly kind: 'skipped'; readonly step: string; readonly story?: string }
   | { readonly kind: 'ended'; readonly step: string; readonly milliseconds: number; readonly story?: string }
   | { readonly kind: 'failed'; readonly step: string; readonly milliseconds: number; readonly error: unknown }
