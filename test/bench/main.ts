@@ -10,7 +10,9 @@ import { measureLoads, measureWarmStarts } from './loads';
 import { judge, type Measure } from './measure';
 import { asJson, asTable, loadNow, machine } from './report';
 import { measureRestores } from './restores';
-import { measurePoll, measureProgramStart, measureRest } from './rest';
+import { measureProgramStart } from './program-start';
+import { measurePoll, measureRest } from './rest';
+import { measureScale } from './scale';
 
 const CROWD = 10_000;
 const DEFAULT_ROUNDS = 10;
@@ -60,6 +62,7 @@ function partsOf(rounds: number, restSeconds: number): Record<string, () => Prom
     counts: () => measureCounts(CROWD),
     start: () => measureProgramStart(rounds),
     copies: () => measureCopies(rounds),
+    scale: () => measureScale({ hosts: 500, reservations: 1000, crowd: CROWD, restSeconds }, say),
   };
 }
 
