@@ -13,6 +13,7 @@ import { measureRestores } from './restores';
 import { measureProgramStart } from './program-start';
 import { measurePoll, measureRest } from './rest';
 import { measureScale } from './scale';
+import { measureTen } from './ten';
 
 const CROWD = 10_000;
 const DEFAULT_ROUNDS = 10;
@@ -57,6 +58,8 @@ async function main(): Promise<void> {
 function partsOf(rounds: number, restSeconds: number): Record<string, () => Promise<Measure[]>> {
   return {
     loads: () => measureSite(rounds, restSeconds),
+    // One of them is a minute.
+    ten: () => measureTen(Math.min(rounds, 3), say),
     captures: () => measureCaptures(readLab(), rounds, say),
     restores: () => measureRestores(rounds, say),
     counts: () => measureCounts(CROWD),
