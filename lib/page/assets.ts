@@ -42,7 +42,7 @@ svg.bar .running { fill: var(--busy); } svg.bar .undone, svg.bar .already, svg.b
 svg.meter { display: block; width: 9em; height: .7em; margin-top: .4em; border-radius: .35em; }
 svg.meter .track { fill: var(--line); } svg.meter.high .used { fill: var(--busy); } svg.meter.full .used { fill: var(--bad); }
 .whole { white-space: nowrap; }
-td.line { width: 45%; }
+td.line { width: 38%; }
 .tree, .tree ul { list-style: none; padding-left: 1.3em; }
 .tree ul { border-left: 2px solid var(--line); margin-left: .2em; }
 .tree li { padding: .15em 0; }
