@@ -51,7 +51,7 @@ function addKindVerb(vm: Command, execute: Execute, kind: OperationKind): void {
   const named = has('snapshot')
     ? ' --snapshot before-the-upgrade'
     : has('volume')
-      ? ' --volume home'
+      ? ` --volume home${has('sizeMiB') ? ' --size 10240' : ''}`
       : has('base')
         ? ' --base vm3'
         : '';
