@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { asProvisiondError } from '../errors';
 import { App } from './app';
+import { addApplianceVerbs } from './appliance';
 import { addAuditVerbs } from './audit';
 import { addBootVerbs } from './boot';
 import { addCheckVerb } from './check';
@@ -19,6 +20,7 @@ import { addListVerbs } from './list';
 import { addDoctorVerb } from './doctor';
 import { addExplainVerb } from './explain';
 import { addPlanVerb } from './plan';
+import { addInstanceVerbs } from './instance';
 import { addLogLevelVerb } from './log-level';
 import { addManVerb } from './man';
 import { addPluginsVerb } from './plugins';
@@ -55,6 +57,8 @@ const ADD_VERBS = [
   addBootVerbs,
   addVmVerbs,
   addVolumeVerbs,
+  addApplianceVerbs,
+  addInstanceVerbs,
   addPluginsVerb,
   addConfigVerb,
   addDoctorVerb,
