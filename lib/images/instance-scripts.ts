@@ -3,6 +3,7 @@
  * of one VM together once all of them are whole. What goes on in the hypervisor outlives a script and the daemon; whoever begins
  * again ends it first (`END_COPIES`).
  */
+import { PIVOT_BACK } from './pivot-back';
 import { EXIT, FREE_KIB } from './qemu-img';
 import { IN_THE_WAY } from './volume-scripts';
 
@@ -11,10 +12,10 @@ export const NOT_QUIET = 21;
 export const STILL_COPYING = 3;
 
 /** How long the agent of a guest gets for each answer; a guest that is frozen stands still. */
-const AGENT_SECONDS = 15;
+export const AGENT_SECONDS = 15;
 
 /**
- * What a domain that is up can be copied with: `$1` UUID, then its targets. Prints `@@backup`, `@@agent`, `@@job TARGET`.
+ * What a domain that is up can be copied with: `$1` UUID, then its targets. Prints `@@backup`, `@@snapshot`, `@@agent`, `@@job TARGET`.
  * Changes nothing.
  */
 export const LOOK_BEFORE_COPIES = `
@@ -24,12 +25,13 @@ shift
 type=$(virsh -q dumpxml "$uuid" | sed -n "s/^<domain type='\\([a-z]*\\)'.*/\\1/p")
 ! virsh -q domcapabilities --virttype "\${type:-qemu}" 2>/dev/null | grep -q "<backup supported='yes'/>" || echo @@backup
 ! timeout ${AGENT_SECONDS} virsh -q qemu-agent-command "$uuid" --timeout 5 '{"execute":"guest-ping"}' >/dev/null 2>&1 || echo @@agent
+[ "$type" = xen ] || echo @@snapshot
 for target; do [ -z "$(virsh -q blockjob "$uuid" "$target" --info 2>/dev/null)" ] || echo "@@job $target"; done
 exit 0
 `;
 
 /** `publish LIST`: gives copies their names: lines of part and name with a tab between; all or, for a name that is taken, none. */
-const PUBLISH = `
+export const PUBLISH = `
 publish() {
   while IFS='	' read -r part final; do [ ! -e "$final" ] || exit ${IN_THE_WAY}; done <"$1"
   while IFS='	' read -r part final; do mv -n "$part" "$final" && sync "\${final%/*}" || exit 1; done <"$1"
@@ -37,8 +39,8 @@ publish() {
 `;
 
 /**
- * Copies disks that nobody writes to, with all that they stand on: \`$1\` format of the copies \`$2\` anything: compressed \`$3\` KiB
- * needed \`$4\` list of this work, then fours of disk, format, part and name. Prints \`@@free KiB\` when they are too few.
+ * Copies disks that nobody writes to, with all that they stand on: `$1` format of the copies `$2` anything: compressed `$3` KiB
+ * needed `$4` list of this work, then fours of disk, format, part and name. Prints `@@free KiB` when they are too few.
  */
 export const COPY_DISKS = `
 set -u
@@ -71,8 +73,8 @@ publish "$list"
 
 /**
  * Begins the copies of domains that are up, each as it is at one moment; of several in one call: all at the same one.
- * \`$1\` \`try\` or \`must\`: freeze their file systems for that moment, or nothing \`$2\` anything: they stand still meanwhile, then groups
- * of UUID, file for the order, and the order (\`domainbackup\`). Prints \`@@frozen UUID\`, \`@@moment TIME\`, \`@@still MILLISECONDS\`.
+ * `$1` `try` or `must`: freeze their file systems for that moment, or nothing `$2` anything: they stand still meanwhile, then groups
+ * of UUID, file for the order, and the order (`domainbackup`). Prints `@@frozen UUID`, `@@moment TIME`, `@@still MILLISECONDS`.
  *
  * Whatever happens to it or to whoever called it, guests thaw and run again when it ends.
  */
@@ -127,7 +129,7 @@ release
 echo "@@still $(($(milliseconds) - since))"
 `;
 
-/** Waits for the jobs of domains: \`$1\` seconds, then UUIDs. Says \`@@completed UUID\` or \`@@broken UUID WORDS\`; changes nothing. */
+/** Waits for the jobs of domains: `$1` seconds, then UUIDs. Says `@@completed UUID` or `@@broken UUID WORDS`; changes nothing. */
 export const WAIT_FOR_BACKUPS = `
 set -u
 end=$(($(date +%s) + $1))
@@ -150,7 +152,7 @@ done
 `;
 
 /**
- * Gives the copies of a domain their names: \`$1\` format \`$2\` anything: compressed \`$3\` list of this work, then pairs of part and name.
+ * Gives the copies of a domain their names: `$1` format `$2` anything: compressed `$3` list of this work, then pairs of part and name.
  */
 export const PUBLISH_COPIES = `
 set -u
@@ -175,12 +177,13 @@ publish "$list"
 
 /**
  * Ends what a capture may have left of a domain: a job, a freeze, processors that stand still, unfinished files.
- * \`$1\` UUID \`$2\` anything: it ran before, then the names of its copies.
+ * `$1` UUID `$2` anything: it ran before `$3` what leaves are called after their disks, then threes of target, disk and copy.
  */
 export const END_COPIES = `
 set -u
-uuid=$1 ran=$2
-shift 2
+${PIVOT_BACK}
+uuid=$1 ran=$2 suffix=$3
+shift 3
 fence
 state=$(virsh -q domstate "$uuid") || exit 1
 if [ "$state" != 'shut off' ]; then
@@ -195,6 +198,10 @@ if [ "$state" != 'shut off' ]; then
   [ -z "$ran" ] || [ "$(virsh -q domstate "$uuid" --reason)" != 'paused (user)' ] || virsh -q resume "$uuid" >&2
   timeout ${AGENT_SECONDS} virsh -q domfsthaw "$uuid" >/dev/null 2>&1 || :
 fi
-for file; do rm -f "$file" "$file".*.part || exit 1; done
+while [ $# -gt 2 ]; do
+  [ "$state" = 'shut off' ] || pivot_back "$uuid" "$1" "$2$suffix" || exit 1
+  rm -f "$3" "$3".*.part "$3".*.part.leaves || exit 1
+  shift 3
+done
 exit 0
 `;

@@ -13,6 +13,7 @@ import {
   STILL_COPYING,
   WAIT_FOR_BACKUPS,
 } from '../images/instance-scripts';
+import { COPY_LIVE, MERGE_LEAF } from '../images/live-copy-scripts';
 import { IN_THE_WAY } from '../images/volume-scripts';
 import type { DiskFile } from '../model/volume';
 import { escapeXml } from './definition';
@@ -30,6 +31,8 @@ export interface DiskCopy {
 export interface CopySight {
   /** Jobs that copy all disks as of their beginning (libvirt 6.0, QEMU 4.2). */
   readonly hasBackup: boolean;
+  /** Disks can be given leaves while it runs (not on Xen). */
+  readonly hasSnapshots: boolean;
   /** An agent in its guest answers. */
   readonly hasAgent: boolean;
   /** Targets that a job of the hypervisor is at work on. */
@@ -63,6 +66,7 @@ export class VmCopies {
     const lines = stdout.split('\n');
     return {
       hasBackup: lines.includes('@@backup'),
+      hasSnapshots: lines.includes('@@snapshot'),
       hasAgent: lines.includes('@@agent'),
       busyTargets: lines.flatMap((line) => /^@@job (.+)$/.exec(line)?.[1] ?? []),
     };
@@ -91,14 +95,10 @@ export class VmCopies {
     });
     const doing = `beginning to copy the disks of ${groups.length} domains on host ${this.vm.host.name}`;
     const result = await this.vm.script(doing, BEGIN_BACKUPS, [quiesce, still ? 'still' : '', ...args], { long: true });
-    if (result.exitCode === NOT_QUIET) {
-      const said = complaints(result.stderr).join(': ') || 'the guest agent does not answer';
-      throw new ProvisiondError('VM_LACKS_FEATURE', `freezing the file systems of a guest: ${said}`);
-    }
+    if (result.exitCode === NOT_QUIET) throw notQuiet(result);
     if (result.exitCode !== 0) throw virshError('LIBVIRT_FAILED', doing, result);
     const frozen = [...result.stdout.matchAll(/^@@frozen (.+)$/gm)].map((found) => found[1]!);
-    const moment = /^@@moment (.+)$/m.exec(result.stdout)?.[1] ?? new Date().toISOString();
-    return { frozen, moment, stillMs: Number(/^@@still (\d+)$/m.exec(result.stdout)?.[1] ?? 0) };
+    return readBegun(result, frozen);
   }
 
   /** Until all copies are there. @throws IMAGE_COPY_FAILED for one that broke off; the signal's reason */
@@ -127,11 +127,41 @@ export class VmCopies {
   }
 
   /** Ends a job, a freeze, a pause, and removes copies whether they are whole or not. Nothing there is success. */
-  async end(uuid: string, copies: readonly DiskCopy[], ran: boolean): Promise<void> {
+  async end(uuid: string, copies: readonly DiskCopy[], ran: boolean, operationId: number): Promise<void> {
     const doing = `ending the copies of the disks of ${this.vm.parts.computer.shortName}`;
-    const files = copies.map(({ file }) => file.path);
-    const result = await this.vm.script(doing, END_COPIES, [uuid, ran ? 'ran' : '', ...files]);
+    const threes = copies.flatMap(({ target, source, file }) => [target, source.path, file.path]);
+    const args = [uuid, ran ? 'ran' : '', leafSuffix(operationId), ...threes];
+    const result = await this.vm.script(doing, END_COPIES, args);
     if (result.exitCode !== 0) throw virshError('LIBVIRT_FAILED', doing, result);
+  }
+
+  /** Of a domain that went off while it had a leaf: what was written to that is not lost. @throws LIBVIRT_FAILED */
+  async mergeLeaf(uuid: string, leaf: string): Promise<void> {
+    const doing = `merging ${leaf} into the disk under it`;
+    const result = await this.vm.script(doing, MERGE_LEAF, [uuid, leaf], { long: true });
+    if (result.exitCode !== 0) throw virshError('LIBVIRT_FAILED', doing, result);
+  }
+
+  /**
+   * Copies the disks of a guest that is up, where there are no backup jobs, and names the copies.
+   * @throws VM_LACKS_FEATURE, CONFLICT, IMAGE_COPY_FAILED: the guest goes on in its own disks all the same
+   */
+  async copyLive(
+    how: 'snapshot' | 'pause',
+    { uuid, copies, others }: CopyGroup,
+    { quiesce, compress, operationId }: { quiesce: 'try' | 'must'; compress: boolean; operationId: number },
+  ): Promise<BegunCopies> {
+    const first = copies[0]!.file;
+    const fives = copies.flatMap(({ target, source, file }) => {
+      return [target, source.path, source.format, this.partOf(file), file.path];
+    });
+    const list = `${first.path}.${this.vm.fence.mark}.list.part`;
+    const place = [leafSuffix(operationId), first.format, compress ? 'zstd' : '', uuid, others.join(' '), list];
+    const doing = `copying the disks of ${this.vm.parts.computer.shortName} while its guest is up`;
+    const result = await this.vm.script(doing, COPY_LIVE, [how, quiesce, ...place, ...fives], { long: true });
+    if (result.exitCode === NOT_QUIET) throw notQuiet(result);
+    this.judge(result, doing, first);
+    return readBegun(result, /^@@frozen$/m.test(result.stdout) ? [uuid] : []);
   }
 
   private partOf({ path }: DiskFile): string {
@@ -157,4 +187,17 @@ export class VmCopies {
     const folder = path.slice(0, path.lastIndexOf('/'));
     throw explain(host, { doing, folder, failure: 'IMAGE_COPY_FAILED' }, result);
   }
+}
+
+/** What a disk that a guest writes to while its own is copied is called after that. */
+export const leafSuffix = (operationId: number): string => `.leaf-${operationId}`;
+
+function notQuiet({ stderr }: RunResult): ProvisiondError {
+  const said = complaints(stderr).join(': ') || 'the guest agent does not answer';
+  return new ProvisiondError('VM_LACKS_FEATURE', `freezing the file systems of a guest: ${said}`);
+}
+
+function readBegun({ stdout }: RunResult, frozen: readonly string[]): BegunCopies {
+  const moment = /^@@moment (.+)$/m.exec(stdout)?.[1] ?? new Date().toISOString();
+  return { frozen, moment, stillMs: Number(/^@@still (\d+)$/m.exec(stdout)?.[1] ?? 0) };
 }

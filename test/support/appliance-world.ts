@@ -1,5 +1,6 @@
 /** VMs of a fake world in an appliance named `shop`, and what is asked of it. */
 import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Instance } from '../../lib/model/instance';
 import type { Condition } from '../../lib/model/vm-states';
 import { CloneWorld, type Furniture } from './clone-world';
@@ -52,6 +53,44 @@ export class ApplianceWorld {
 
   async deploy(more: object = {}) {
     return this.clones.vms.ended(await this.ask('deploy_appliance', more), PATIENCE_SECONDS);
+  }
+
+  /** An operation that is about no VM and no appliance. */
+  async operate(kind: string, more: object) {
+    return this.clones.vms.ended(await this.clones.vms.ask(kind, more, null), PATIENCE_SECONDS);
+  }
+
+  domainOf(name: string): string {
+    return this.clones.vms.domainOf(name);
+  }
+
+  private markOf(name: string, what: string): string {
+    return this.host.path('domains', this.domainOf(name), what);
+  }
+
+  /** Of the VM's domain: `agent`, there is one in its guest; `block-job`, one is at work on its disks. */
+  mark(name: string, what: 'agent' | 'block-job'): void {
+    writeFileSync(this.markOf(name, what), '');
+  }
+
+  unmark(name: string, what: 'agent' | 'block-job'): void {
+    rmSync(this.markOf(name, what));
+  }
+
+  isMarked(name: string, what: string): boolean {
+    return existsSync(this.markOf(name, what));
+  }
+
+  /** What the agent of a guest was told to do. */
+  agentHeard(name: string): string[] {
+    return readFileSync(this.markOf(name, 'agent'), 'utf8').split('\n').filter(Boolean);
+  }
+
+  snapshotsIn(file: string): unknown[] {
+    const info = JSON.parse(execFileSync('qemu-img', ['info', '--output=json', file], { encoding: 'utf8' })) as {
+      snapshots?: unknown[];
+    };
+    return info.snapshots ?? [];
   }
 
   instances() {

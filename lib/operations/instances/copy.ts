@@ -1,7 +1,9 @@
 /** Copying the disks: what is off as it is, what runs by jobs that copy all of its disks as they were at one moment. */
 import { recordBase } from '../../images/base-record';
 import { ProvisiondError } from '../../errors';
-import { VmCopies } from '../../libvirt/vm-copies';
+import { editDefinition } from '../../libvirt/definition';
+import { leafSuffix, VmCopies } from '../../libvirt/vm-copies';
+import { isNow } from '../power/steps';
 import { imageNameOfBase } from '../../model/vm-base';
 import type { ApplianceStep, VmJob } from '../kind';
 import { disksOf } from '../volumes/hands';
@@ -40,7 +42,8 @@ export const copyStep: CaptureStep = {
     if (open.some(isTogether)) await copyRunning(job, together);
     for (const instance of open.filter((one) => !isTogether(one))) {
       if (instance.method === 'off') await copyStopped(job, instance);
-      else await copyRunning(job, [instance]);
+      else if (instance.method === 'backup') await copyRunning(job, [instance]);
+      else await copyInOneGo(job, instance, instance.method);
     }
   },
   undo: whileUnregistered(async (job) => {
@@ -63,7 +66,25 @@ async function uncopied(job: CaptureJob): Promise<PlannedInstance[]> {
 /** Nothing that was begun goes on, and no copy is left. */
 async function end(job: CaptureJob, instance: PlannedInstance): Promise<void> {
   const member = memberOf(job, instance.computerId);
-  await copiesOf(member).end(instance.domain.uuid, instance.copies, member.journal?.from === 'Running');
+  const { domain, copies } = instance;
+  const ran = member.journal?.from === 'Running';
+  await copiesOf(member).end(domain.uuid, copies, ran, job.operation.id);
+  if (instance.method === 'snapshot') await dropLeaves(job, instance, member);
+}
+
+/** Of a guest that went off in the middle: its definition still has the leaves. */
+async function dropLeaves(job: CaptureJob, { domain, copies }: PlannedInstance, member: VmJob): Promise<void> {
+  const definition = await disksOf(member).definition(domain);
+  const left = copies.filter(({ target, source }) => {
+    const leaf = `${source.path}${leafSuffix(job.operation.id)}`;
+    return definition.disks.some((disk) => disk.target === target && disk.file === leaf);
+  });
+  if (left.length === 0 || !(await isNow('Halted')(member))) return;
+  for (const { source } of left) {
+    await copiesOf(member).mergeLeaf(domain.uuid, `${source.path}${leafSuffix(job.operation.id)}`);
+  }
+  const disks = left.map(({ target, source }) => ({ target, disk: source }));
+  await disksOf(member).define(domain, editDefinition(definition, { disks }));
 }
 
 async function keep(job: CaptureJob, { computerId }: PlannedInstance, captured: Captured): Promise<void> {
@@ -108,6 +129,22 @@ async function copyRunning(job: CaptureJob, instances: readonly PlannedInstance[
   } catch (error) {
     // What goes on in the hypervisor must not hold the disks while somebody decides what comes next.
     for (const instance of instances) await end(job, instance).catch(() => {});
+    throw error;
+  }
+}
+
+/** Where libvirt has no jobs for it. */
+async function copyInOneGo(job: CaptureJob, instance: PlannedInstance, how: 'snapshot' | 'pause'): Promise<void> {
+  const { requireQuiesce, compress } = job.arguments;
+  const member = memberOf(job, instance.computerId);
+  await end(job, instance);
+  const options = { quiesce: requireQuiesce ? 'must' : 'try', compress, operationId: job.operation.id } as const;
+  try {
+    const { moment, frozen, stillMs } = await copiesOf(member).copyLive(how, await groupOf(job, instance), options);
+    member.tell(`the copy is as of ${moment}; its guest stood still for ${stillMs} ms`);
+    await keep(job, instance, { consistency: frozen.length > 0 ? 'fs-consistent' : 'crash-consistent', moment });
+  } catch (error) {
+    await end(job, instance).catch(() => {});
     throw error;
   }
 }

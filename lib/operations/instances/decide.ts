@@ -86,7 +86,7 @@ async function methodFor(member: VmJob, wish: Capture, volumes: readonly Volume[
   const sight = await requireDomain(member);
   if (!isActive(sight)) return 'off';
   const targets = volumes.map(({ target }) => target);
-  const { hasAgent, hasBackup, busyTargets } = await new VmCopies(member.vm).look(sight.uuid, targets);
+  const { hasAgent, hasBackup, hasSnapshots, busyTargets } = await new VmCopies(member.vm).look(sight.uuid, targets);
   if (busyTargets.length > 0) {
     const message = `a job of libvirt is at work on ${busyTargets.join(', ')} of ${shortName}`;
     throw new ProvisiondError('OTHER_OPERATION_IN_PROGRESS', message);
@@ -98,7 +98,7 @@ async function methodFor(member: VmJob, wish: Capture, volumes: readonly Volume[
     });
   }
   if (hasBackup) return 'backup';
-  return /^(xen|Xen)/.test(member.vm.parts.hostFacts.connection.driver ?? '') ? 'pause' : 'snapshot';
+  return hasSnapshots ? 'snapshot' : 'pause';
 }
 
 /** Clocks of several hosts are not one clock. */

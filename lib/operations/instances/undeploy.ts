@@ -63,7 +63,7 @@ const stopStep: ApplianceStep<Capture> = {
   run: async (job) => {
     await Promise.all(undeployed(job).map(stop));
   },
-  undo: forEach(change.stopStep).undo!,
+  undo: (job) => forEach(change.stopStep).undo!(job),
 };
 
 const isStopped = async (member: VmJob) => (await isNow('Halted')(member)) || change.isOn('after')(member);
