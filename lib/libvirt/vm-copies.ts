@@ -14,6 +14,7 @@ import {
   WAIT_FOR_BACKUPS,
 } from '../images/instance-scripts';
 import { COPY_LIVE, MERGE_LEAF } from '../images/live-copy-scripts';
+import { isDiskFull } from '../images/qemu-img';
 import { IN_THE_WAY } from '../images/volume-scripts';
 import type { DiskFile } from '../model/volume';
 import { escapeXml } from './definition';
@@ -96,6 +97,7 @@ export class VmCopies {
     const doing = `beginning to copy the disks of ${groups.length} domains on host ${this.vm.host.name}`;
     const result = await this.vm.script(doing, BEGIN_BACKUPS, [quiesce, still ? 'still' : '', ...args], { long: true });
     if (result.exitCode === NOT_QUIET) throw notQuiet(result);
+    if (isDiskFull(result.stderr)) this.judge(result, doing, groups[0]!.copies[0]!.file);
     if (result.exitCode !== 0) throw virshError('LIBVIRT_FAILED', doing, result);
     const frozen = [...result.stdout.matchAll(/^@@frozen (.+)$/gm)].map((found) => found[1]!);
     return readBegun(result, frozen);
@@ -165,7 +167,9 @@ export class VmCopies {
   }
 
   private partOf({ path }: DiskFile): string {
-    return `${path}.${this.vm.fence.mark}.part`;
+    // The same for all VMs of one capture: one of them begins the copies of all.
+    const { managementNodeId, token } = this.vm.parts;
+    return `${path}.${managementNodeId}-${token}.part`;
   }
 
   /** One job for all disks: they are as of one moment. */

@@ -55,12 +55,14 @@ function unknown(name: string): never {
 async function createAppliance(db: Database, name: string): Promise<void> {
   requireFit('the name of the appliance', name, 60);
   const { now } = (await db.one<{ now: string }>(`select ${db.dialect.now} as now`))!;
-  await db
-    .transaction((tx) => tx.insert('provisiond_appliance', { name, created: now }))
-    .catch((error: unknown) => {
+  await db.transaction(async (tx) => {
+    try {
+      await tx.insert('provisiond_appliance', { name, created: now });
+    } catch (error) {
       if (!isDuplicate(error)) throw error;
       throw new ProvisiondError('CONFLICT', `there is an appliance '${name}' already`, { blame: 'request' });
-    });
+    }
+  });
 }
 
 /** Operations on appliances are few: their arguments tell which one they are about. */

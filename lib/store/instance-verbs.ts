@@ -195,7 +195,7 @@ async function readUses(db: Database, id: number): Promise<RevisionUses> {
 async function deleteRevision(tx: Queryable, lease: Lease, id: number): Promise<void> {
   await assertLease(tx, lease);
   await tx.change(
-    `update imagerevision set deleted = 1, production = 0, datedeleted = ${tx.dialect.now} where id = ? and deleted = 0`,
+    `update imagerevision set deleted = 1, datedeleted = ${tx.dialect.now} where id = ? and deleted = 0`,
     [id],
   );
   await tx.change(

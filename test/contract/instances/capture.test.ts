@@ -148,7 +148,7 @@ wherever('the capture of an appliance', () => {
       world.mark('vm2', 'agent');
       const before = [world.whole('vm1'), world.whole('vm2'), world.files('datastore'), world.files('vms')];
       world.host.fail('virsh backup-begin', { message: 'error: No space left on device' });
-      expect(await world.capture()).toMatchObject({ state: 'failed', error: { code: 'LIBVIRT_FAILED' } });
+      expect(await world.capture()).toMatchObject({ state: 'failed', error: { code: 'HOST_DISK_FULL' } });
       world.host.heal();
       expect([world.whole('vm1'), world.whole('vm2'), world.files('datastore'), world.files('vms')]).toEqual(before);
       expect(await world.instances()).toEqual([]);
