@@ -49,7 +49,9 @@ class OperationWorld implements StepWorld<OperationJob> {
       ...host
         .files('datastore')
         .flatMap((file) => (file.includes('.base-') && !file.endsWith('.lock') ? [`base ${file}`] : [])),
-      ...host.files('datastore').flatMap((file) => (UUID.test(file) ? [`copy ${file.replace(UUID, '')}`] : [])),
+      ...host
+        .files('datastore')
+        .flatMap((file) => (UUID.test(file) && !file.endsWith('.lock') ? [`copy ${file.replace(UUID, '')}`] : [])),
       ...(await this.world.site.store.instances()).map((one) => `instance ${one.imageName.replace(UUID, '')}`),
       ...host.files('vms').flatMap((file) => (file.endsWith('.load') ? [] : [`file ${file}`])),
     ];
