@@ -77,6 +77,8 @@ const CHANGE: StepListRules = {
   givesBack: true,
   ...(!LONG && { only: ['switch to the new disks', 'put the old disks aside'] }),
 };
+/** Its saved memory is what its owner gave up: it comes back with its disks, off. */
+const DISCARD: StepListRules = { ...CHANGE, besides: ['vm1 is Suspended', 'vm1 is Halted'] };
 /** The images stay once they are registered; the VMs come back as they were. */
 const CAPTURE: StepListRules = {
   afterFailure: 'what was there before',
@@ -107,7 +109,9 @@ wherever('the steps of an operation', () => {
       kind === 'capture_instances'
         ? CAPTURE
         : GIVES_BACK.has(kind)
-          ? CHANGE
+          ? 'discardState' in (scene.arguments ?? {})
+            ? DISCARD
+            : CHANGE
           : (COPIES[kind] ?? { afterFailure: 'no more than before', besides }),
     );
   }

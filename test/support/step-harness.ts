@@ -95,7 +95,8 @@ export function describeStepList<C, E>(
       expect(all.filter((line) => kept.includes(line))).toEqual(kept);
       const traces = all.filter((line) => !besides.includes(line) && !kept.includes(line));
       if (afterFailure === 'nothing') expect(traces).toEqual([]);
-      else if (afterFailure === 'what was there before') expect(traces).toEqual(before);
+      else if (afterFailure === 'what was there before')
+        expect(traces).toEqual(before.filter((line) => !besides.includes(line)));
       else expect(traces.filter((line) => !before.includes(line))).toEqual([]);
     }
 
