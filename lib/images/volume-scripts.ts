@@ -80,25 +80,39 @@ done
 `;
 
 /**
- * Empties volumes of a domain that is off and has no saved memory; else nothing. `$1` UUID `$2` mark of this work, then groups
- * of file, format, bytes, base or nothing, format of the base. Each is replaced in one go, by a file that is whole.
+ * Empties volumes of a domain that is off and has no saved memory; else nothing. `$1` UUID `$2` end of the names of unfinished
+ * files, then groups of how, file, format, bytes, base or nothing, format of the base. `anew`: it is replaced in one go, by a
+ * file that is whole. `within`: it holds snapshots, which must stay in it; only what the guest sees begins anew.
  */
 export const REFRESH_VOLUMES = `
 set -u
 ${REFUSE_LIVE}
-uuid=$1 mark=$2 part=
+uuid=$1 unfinished=$2 part=
 shift 2
 fence
 case $(virsh -q domstate "$uuid") in 'shut off') ;; '') exit 1 ;; *) exit 0 ;; esac
 case $(virsh -q dominfo "$uuid" | sed -n 's/^Managed save: *//p') in yes) exit 0 ;; esac
 trap '[ -z "$part" ] || rm -f "$part"' EXIT
-while [ $# -gt 4 ]; do
-  refuse_live "$1" "$2"
-  part=$1.$mark.part
+anew() {
+  part=$1$unfinished
   if [ -n "$4" ]; then qemu-img create -q -f "$2" -F "$5" -b "$4" "$part" "$3" || exit 1
   else qemu-img create -q -f "$2" "$part" "$3" || exit 1; fi
   mv -f "$part" "$1" || exit 1
-  shift 5
+}
+within() {
+  at=0
+  while [ "$at" -lt "$3" ]; do
+    length=$(($3 - at))
+    [ "$length" -le 1073741824 ] || length=1073741824
+    qemu-io -f "$2" -c "write -z -u $at $length" "$1" >/dev/null || exit 1
+    at=$((at + length))
+  done
+  [ -z "$4" ] || qemu-img convert -n -f "$5" -O "$2" "$4" "$1" || exit 1
+}
+while [ $# -gt 5 ]; do
+  refuse_live "$2" "$3"
+  "$1" "$2" "$3" "$4" "$5" "$6"
+  shift 6
 done
 `;
 

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { FakeSiteOptions } from './fake-site';
+import type { FakeHost } from './fake-host';
 import { VmWorld } from './vm-world';
 
 export interface Furniture {
@@ -103,12 +104,16 @@ export class CloneWorld {
   }
 
   /** The byte that fills the beginning of a volume. */
-  read(file: string): number {
-    const raw = `${this.host.path('root')}/read-${path.basename(file)}`;
-    execFileSync('qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', file, raw]);
+  static read(file: string, host: Pick<FakeHost, 'path'>): number {
+    const raw = `${host.path('root')}/read-${path.basename(file)}`;
+    execFileSync('qemu-img', ['convert', '-f', path.extname(file).slice(1), '-O', 'raw', file, raw]);
     const [first] = readFileSync(raw);
     rmSync(raw);
     return first!;
+  }
+
+  read(file: string): number {
+    return CloneWorld.read(file, this.host);
   }
 
   contents(name: string): Record<string, number> {
@@ -118,7 +123,13 @@ export class CloneWorld {
   }
 
   write(file: string, pattern: number): void {
-    execFileSync('qemu-io', ['-f', 'qcow2', '-c', `write -P ${pattern} 0 64k`, file], { stdio: 'ignore' });
+    CloneWorld.write(file, pattern);
+  }
+
+  static write(file: string, pattern: number): void {
+    execFileSync('qemu-io', ['-f', path.extname(file).slice(1), '-c', `write -P ${pattern} 0 64k`, file], {
+      stdio: 'ignore',
+    });
   }
 
   files(...folder: string[]): string[] {

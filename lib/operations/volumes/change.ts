@@ -10,10 +10,10 @@ import { ProvisiondError } from '../../errors';
 import { type Definition, editDefinition, readDefinition, volumesOf } from '../../libvirt/definition';
 import { isActive } from '../../libvirt/vm-sight';
 import { requireDomain, type VmJob, type VmStep } from '../kind';
-import { conditionNow, GUARDS, isNow } from '../power/steps';
+import { conditionNow, isNow } from '../power/steps';
 import { pressButton } from '../power/button';
 import { disksOf } from './hands';
-import { refreshTemporaries } from './temporary';
+import { startCold } from './temporary';
 import { type ChangePlan, editTo, newFiles, oldFiles, type Side, sideOf } from './plan';
 
 /** What operations of this kind may be told about the stop. */
@@ -104,8 +104,7 @@ export const stopStep: VmStep = {
   run: stop,
   undo: whenPlanned(async (job) => {
     if (!ranBefore(job) || !(await isOn('before')(job))) return;
-    const { sight, condition } = await conditionNow(job);
-    if (condition === 'Halted') await job.vm.act('starting', sight, GUARDS.Halted, 'start', sight.uuid);
+    if (await isNow('Halted')(job)) await startCold(job);
   }),
 };
 
@@ -161,10 +160,8 @@ export const startStep: VmStep = {
   name: 'start the guest on the new disks',
   done: async (job) => !ranBefore(job) || (await isNow('Running')(job)),
   run: async (job) => {
-    await refreshTemporaries(job);
-    const { sight } = await conditionNow(job);
     try {
-      await job.vm.act('starting', sight, GUARDS.Halted, 'start', sight.uuid);
+      await startCold(job);
     } catch (error) {
       throw startFailed(error, 'it did not start on its new disks');
     }
@@ -242,14 +239,10 @@ export const trashStep: VmStep = {
     const { operation, computer, store, lease, config } = job;
     const plan = planOf(job);
     // The row first: what lies in the trash without one would stay for ever.
-    const until = await store.keepTrash(
-      lease,
-      operation.id,
-      computer.id,
-      plan.trash,
-      JSON.stringify(plan),
-      config.trashDays,
-    );
+    const until = await store.keepTrash(lease, {
+      ...{ operationId: operation.id, computerId: computer.id, folder: plan.trash },
+      ...{ plan: JSON.stringify(plan), days: config.trashDays },
+    });
     await disksOf(job).move(oldFiles(plan));
     if (plan.undoes !== undefined) await store.forgetTrash(lease, plan.undoes);
     job.result.undoUntil = until;
