@@ -5,14 +5,15 @@ import { EXIT, FREE_KIB } from './qemu-img';
 export const IN_THE_WAY = 17;
 
 /**
- * Makes the file of a volume under a name that nobody has: `$1` how (overlay, blank, copy) `$2` file `$3` part `$4` KiB needed
- * `$5` format `$6` bytes, 0: as large as the base `$7` base `$8` its format `$9` lock of its image, or nothing.
+ * Makes the file of a volume under a name that nobody has: `$1` how (overlay, blank, copy, thin) `$2` file `$3` part `$4` KiB needed
+ * `$5` format `$6` bytes, 0: as large as the base `$7` base `$8` its format `$9` lock of its image, or nothing
+ * `$10` what a thin copy stands on, or nothing `$11` its format.
  * Written to the disk before it gets its name. Prints `@@free KiB` when they are too few.
  */
 export const MAKE_VOLUME = `
 set -eu
 ${FREE_KIB}
-how=$1 file=$2 part=$3 needed=$4 format=$5 size=$6 base=$7 base_format=$8 lock=$9
+how=$1 file=$2 part=$3 needed=$4 format=$5 size=$6 base=$7 base_format=$8 lock=$9 on=\${10:-} on_format=\${11:-}
 mkdir -p "\${file%/*}"
 fence
 [ ! -e "$file" ] || exit ${IN_THE_WAY}
@@ -33,6 +34,9 @@ blank) qemu-img create -q -f "$format" "$part" "$size" ;;
 copy)
   qemu-img convert -f "$base_format" -O "$format" "$base" "$part"
   [ -z "$size" ] || qemu-img resize -q -f "$format" "$part" "$size" ;;
+thin)
+  if [ -n "$on" ]; then qemu-img convert -f "$base_format" -O "$format" -B "$on" -F "$on_format" "$base" "$part"
+  else qemu-img convert -f "$base_format" -O "$format" "$base" "$part"; fi ;;
 esac
 [ "$format" = raw ] || [ "$how" = copy ] || qemu-img check -q -f "$format" "$part"
 sync "$part"

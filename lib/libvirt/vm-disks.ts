@@ -23,6 +23,14 @@ export type Making =
       readonly imageName: string | null;
       readonly size?: number;
     }
+  /** A copy of `base` that holds only what it has besides what it stands on. */
+  | {
+      readonly how: 'thin';
+      readonly base: DiskFile;
+      readonly on: DiskFile | null;
+      readonly imageName: string | null;
+      readonly size: number;
+    }
   | { readonly how: 'blank'; readonly size: number }
   /** It is there already, elsewhere: it only gets its place back. */
   | { readonly how: 'move'; readonly from: string }
@@ -102,9 +110,11 @@ export class VmDisks {
     const lock = base?.imageName ? imageLock(this.profile, base.imageName) : '';
     const neededKiB = how === 'overlay' ? OVERLAY_NEEDS_KIB : Math.ceil(size / 1024);
     const args = [how, disk.path, `${disk.path}.${this.vm.fence.mark}.part`, how === 'blank' ? 1024 : neededKiB];
+    const on = making.how === 'thin' ? making.on : null;
     const more = [disk.format, size, base?.base.path ?? '', base?.base.format ?? '', lock];
+    const ground = [on?.path ?? '', on?.format ?? ''];
     const doing = `making volume ${disk.path}`;
-    const result = await this.vm.script(doing, MAKE_VOLUME, [...args, ...more], { long: true });
+    const result = await this.vm.script(doing, MAKE_VOLUME, [...args, ...more, ...ground], { long: true });
     this.judge(result, { doing, neededKiB, failure: 'COMMAND_FAILED' });
   }
 

@@ -47,7 +47,6 @@ export class CloneWorld {
 
   /** Adds the volumes to the VM's domain, and writes in each what it is known by. */
   async furnish(name: string, { system, temporary, data, drive }: Furniture): Promise<void> {
-    const { host, vms } = this;
     const root = this.domain(name).disks[0]!;
     const folder = path.dirname(root);
     const disks: string[] = [];
@@ -69,9 +68,14 @@ export class CloneWorld {
       );
     }
     if (disks.length === 0) return;
-    const file = host.path('xml', `${name}.draft`);
-    writeFileSync(file, this.domain(name).xml.replace('</devices>', `${disks.join('\n')}\n</devices>`));
-    await vms.virsh('define', file);
+    await this.redefine(name, this.domain(name).xml.replace('</devices>', `${disks.join('\n')}\n</devices>`));
+  }
+
+  /** As an admin would with virsh. */
+  async redefine(name: string, xml: string): Promise<void> {
+    const file = this.host.path('xml', `${name}.draft`);
+    writeFileSync(file, xml);
+    await this.vms.virsh('define', file);
     rmSync(file);
   }
 

@@ -10,7 +10,7 @@ import { type Encounter, encounter } from '../../lib/model/vm-rules';
 import { type Condition, POWER_KINDS, type PowerKind, resultOf } from '../../lib/model/vm-states';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
 
-const CHANGES: readonly PowerKind[] = ['restore', 'undo', 'add_volume', 'remove_volume', 'clear_temporary'];
+const CHANGES: readonly PowerKind[] = ['restore', 'undo', 'add_volume', 'remove_volume', 'clear_temporary', 'compact'];
 /** Changes of volumes have prerequisites of their own: test/contract/volumes. */
 export const PAIRED_KINDS: readonly PowerKind[] = POWER_KINDS.filter((kind) => !CHANGES.includes(kind));
 

@@ -60,8 +60,8 @@ export const buildStep: VmStep = {
   undo: whenPlanned(async (job) => {
     if (await isOn('after')(job)) return;
     const files = newFiles(planOf(job));
-    const here = await presentOf(job, files);
-    const moved = here.flatMap(({ making, ...disk }) => (making.how === 'move' ? [{ ...disk, to: making.from }] : []));
+    const waiting = await missing(job);
+    const moved = files.filter((file) => !waiting.includes(file)).flatMap(backTo);
     await disksOf(job).move(moved);
     await disksOf(job).remove(files.filter(({ making }) => making.how !== 'move'));
     const { undoes } = planOf(job);
@@ -74,10 +74,16 @@ async function presentOf<F extends { path: string; format: string }>(job: VmJob,
   return files.filter(({ path }) => infos.has(path));
 }
 
-async function missing(job: VmJob) {
+type NewFile = ReturnType<typeof newFiles>[number];
+
+const backTo = ({ making, ...disk }: NewFile) => (making.how === 'move' ? [{ ...disk, to: making.from }] : []);
+
+/** What comes back from the trash is missing while it is there: a file in its place is somebody else's, whatever it is. */
+async function missing(job: VmJob): Promise<NewFile[]> {
   const files = newFiles(planOf(job));
-  const present = await presentOf(job, files);
-  return files.filter((file) => !present.includes(file));
+  const placeOf = ({ path, making }: NewFile) => (making.how === 'move' ? making.from : path);
+  const { infos } = await disksOf(job).look(files.map((file) => ({ path: placeOf(file), format: file.format })));
+  return files.filter((file) => infos.has(placeOf(file)) === (file.making.how === 'move'));
 }
 
 export const verifyStep: VmStep = {
@@ -88,7 +94,8 @@ export const verifyStep: VmStep = {
     const { infos } = await disksOf(job).look(files);
     for (const { path, format, making } of files) {
       const info = infos.get(path);
-      const backing = making.how === 'overlay' ? making.base.path : null;
+      const ground = making.how === 'overlay' ? making.base : making.how === 'thin' ? making.on : null;
+      const backing = ground?.path ?? null;
       const isRight =
         info?.format === format && !info.isOpen && (making.how === 'move' || info.backingFileActualPath === backing);
       const size = 'size' in making ? making.size : undefined;

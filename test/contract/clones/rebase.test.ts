@@ -1,12 +1,13 @@
 /** Clones that move to another base, one and all, on VMs of a fake world: real files and headers, a libvirt of files. */
 import path from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { PATIENCE } from '../../support/busy';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
 import { CloneWorld, type Furniture } from '../../support/clone-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 120_000 * PATIENCE;
 
 const DONE = { state: 'done', error: null };
 const FIRST: Furniture = { system: 0xb1, temporary: 0xb2, data: 0xb3, drive: true };

@@ -1,12 +1,13 @@
 /** Temporary volumes begin anew before every cold start, whoever starts the VM: operations and states, on fake worlds. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { CloneWorld } from '../../support/clone-world';
+import { PATIENCE } from '../../support/busy';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
 import { StateWorld, used } from '../../support/state-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 60_000 * PATIENCE;
 const DONE = { state: 'done', error: null };
 const [SYSTEM, SCRATCH, HOME, FRESH] = [0x11, 0x12, 0x13, 0];
 
