@@ -154,6 +154,21 @@ wherever('rebase of all clones of a base', () => {
   );
 
   it(
+    'onto one of them, which became a base itself, moves the others and leaves that one what it is',
+    async () => {
+      await open(['vm3', 'vm4'], { system: 0xb1 }, { system: 0xc1 });
+      world.write(world.disks('vm3').vda!.path, 0xd1);
+      expect(await world.do('prepare_base', 'vm3')).toMatchObject(DONE);
+      const before = world.whole('vm3');
+      const bulk = await world.vms.ended(await world.vms.ask('rebase_clones', { base: 'vm3' }, 'vm1'), 90);
+      expect(bulk).toMatchObject({ ...DONE, result: { total: 1, done: 1, failed: [] } });
+      expect([await clonesOf('vm1'), await clonesOf('vm3')]).toEqual([[], ['vm4']]);
+      expect([world.contents('vm4').vda, world.whole('vm3')]).toEqual([0xd1, before]);
+    },
+    LIMIT_MS,
+  );
+
+  it(
     'with a canary that fails moves none of the others',
     async () => {
       await open(['vm3', 'vm4', 'vm5'], { system: 0xb1 }, { system: 0xc1 });

@@ -53,7 +53,7 @@ wherever('a restore', () => {
   );
 
   it(
-    'of a VM with two system volumes, with none, or with a disk that is missing is refused, with the files named',
+    'of a VM with two system volumes, or with none, is refused, with its disks named',
     async () => {
       await open({ vm1: { system: 0x22 } });
       const { xml } = world.domain('vm1');
