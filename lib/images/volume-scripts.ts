@@ -100,7 +100,8 @@ trap '[ -z "$part" ] || rm -f "$part"' EXIT
 anew() {
   part=$1$unfinished
   if [ -n "$4" ]; then qemu-img create -q -f "$2" -F "$5" -b "$4" "$part" "$3" || exit 1
-  else qemu-img create -q -f "$2" "$part" "$3" || exit 1; fi
+  # A full disk keeps no guest from starting.
+  elif ! qemu-img create -q -f "$2" "$part" "$3"; then within "$@" && return; fi
   mv -f "$part" "$1" || exit 1
 }
 within() {

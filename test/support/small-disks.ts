@@ -37,7 +37,8 @@ case $1 in create | convert)
     if [ "$made" -eq "$(cat '${this.notes}/at')" ]; then dd if=/dev/zero of="\${part%/*}/.filler" bs=64k 2>/dev/null; fi
   fi ;;
 esac
-exec '${real}' "$@"
+# The next one looks for the real one, and is not to find this one.
+PATH=$(printf %s "$PATH" | sed 's|${host.path('bin')}:||') exec '${real}' "$@"
 `;
     writeFileSync(program, text);
     chmodSync(program, 0o755);

@@ -37,7 +37,7 @@ wherever('a clone whose reservation ends', () => {
       const requestId = await site.reserve({ computer: 'vm1' });
       await until(requestId, 'pending/reserved');
       expect(await world.do('clone', 'vm1', { base: 'vm2' })).toMatchObject(DONE);
-      const mine = () => world.files('vms').filter((file) => /^vm1[._]/.test(file));
+      const mine = () => world.files('vms').filter((file) => /^vm1[._].*qcow2$/.test(file));
       expect(mine()).toEqual([expect.stringMatching(/\.root-g1\.qcow2$/)]);
       // The daemon dies; its successor finds the end of the reservation.
       await daemon.stop();
