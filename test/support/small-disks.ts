@@ -19,9 +19,9 @@ export class SmallDisks {
     this.folders = ['vms', 'datastore'].map((name) => host.path(name));
     for (const folder of this.folders) {
       const kept = path.join(this.notes, path.basename(folder));
-      execFileSync('cp', ['-a', folder, kept]);
+      execFileSync('cp', ['-a', '--sparse=never', folder, kept]);
       execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${SIZE_MIB}m`, 'provisiond-small', folder]);
-      execFileSync('cp', ['-a', `${kept}/.`, folder]);
+      execFileSync('cp', ['-a', '--sparse=never', `${kept}/.`, folder]);
     }
     this.fillNever();
     // In front of the qemu-img of the world: counts the files that are made.

@@ -30,10 +30,17 @@ export const planOf = ({ journal }: VmJob): ChangePlan => {
   throw new ProvisiondError('INTERNAL', 'a change of volumes was begun without a plan');
 };
 
-/** @throws CONFLICT when somebody else has changed the definition meanwhile */
+/** The definition that a step's `done` read for its `run`: the guest is down meanwhile, and libvirt is not asked twice. */
+const justRead = new WeakMap<VmJob, Definition>();
+
 async function sideNow(job: VmJob): Promise<Side> {
+  return requireSide(job, await disksOf(job).definition(planOf(job).domain));
+}
+
+/** @throws CONFLICT when somebody else has changed the definition meanwhile */
+function requireSide(job: VmJob, definition: Definition): Side {
   const plan = planOf(job);
-  const side = sideOf(plan, await disksOf(job).definition(plan.domain));
+  const side = sideOf(plan, definition);
   if (side) return side;
   const message = `the disks of domain ${plan.domain.name} are neither those that it had nor those that it was to get`;
   throw new ProvisiondError('CONFLICT', message, {
@@ -130,10 +137,17 @@ async function stop(job: VmJob): Promise<void> {
 /** @param afterwards `start`: what ran is started in the same go, for each moment counts; `stay off`: even if it ran */
 const switchAnd = (afterwards: 'start' | 'stay off'): VmStep => ({
   name: 'switch to the new disks',
-  done: isOn('after'),
+  done: async (job) => {
+    const definition = await disksOf(job).definition(planOf(job).domain);
+    const isDone = requireSide(job, definition) === 'after';
+    if (!isDone) justRead.set(job, definition);
+    return isDone;
+  },
   run: async (job) => {
     const plan = planOf(job);
-    const text = editDefinition(await disksOf(job).definition(plan.domain), editTo(plan, 'after'));
+    const definition = justRead.get(job) ?? (await disksOf(job).definition(plan.domain));
+    justRead.delete(job);
+    const text = editDefinition(definition, editTo(plan, 'after'));
     // What begins anew anyway needs no emptying; each moment counts, the guest is down.
     const isFresh = (file: string) => newFiles(plan).some(({ path, making }) => path === file && making.how !== 'move');
     const volumes = volumesOf(job.computer.shortName, readDefinition(text, plan.domain.name));

@@ -89,7 +89,8 @@ wherever('a disk that is full', () => {
         ]);
       }
       expect(await world.do(kind, 'vm1', more)).toMatchObject(DONE);
-      expect(disks.made).toBe(files);
+      // Each of them was tried; what stops the guest also makes its temporary volume anew.
+      expect(disks.made).toBe(files + (stops ? 1 : 0));
     },
     LIMIT_MS,
   );
