@@ -117,14 +117,14 @@ function withoutChain(block: string): string {
 
 function withFile(block: string, disk: { path: string; format: string }): string {
   return withoutChain(block)
-    .replace(/(<source\b[^>]*?\bfile=)(?:'[^']*'|"[^"]*")/, (_, before: string) => `${before}'${escape(disk.path)}'`)
+    .replace(/(<source\b[^>]*?\bfile=)(?:'[^']*'|"[^"]*")/, (_, before: string) => `${before}'${escapeXml(disk.path)}'`)
     .replace(/(<driver\b[^>]*?\btype=)(?:'[^']*'|"[^"]*")/, (_, before: string) => `${before}'${disk.format}'`);
 }
 
 /** @param file nothing: its drive is empty */
 function withMedia(block: string, file: string): string {
   if (file === '') return block.replace(/[ \t]*<source\b[^>]*\/>\n?/, '');
-  const source = `<source file='${escape(file)}'/>`;
+  const source = `<source file='${escapeXml(file)}'/>`;
   if (/<source\b[^>]*\/>/.test(block)) return block.replace(/<source\b[^>]*\/>/, () => source);
   return block.replace(/([ \t]*)<target\b/, (target, space: string) => `${space}${source}\n${target}`);
 }
@@ -145,7 +145,7 @@ function newBlock(neighbour: string, { target, disk }: DiskEdit): string {
   const lines = [
     `    <disk type='file' device='disk'>`,
     `      <driver name='${driver?.[1] ?? driver?.[2] ?? 'qemu'}' type='${disk!.format}'/>`,
-    `      <source file='${escape(disk!.path)}'/>`,
+    `      <source file='${escapeXml(disk!.path)}'/>`,
     `      <target dev='${target}' bus='${bus}'/>`,
     `    </disk>`,
   ];
@@ -163,12 +163,12 @@ function withImage(text: string, image: NonNullable<DefinitionEdit['image']>): s
   // The lines that VCL's front end and admins read.
   return identity.replace(/<description>[\s\S]*?<\/description>/, (description) =>
     description
-      .replace(/^(<description>)?image: .*$/m, (_, start = '') => `${start}image: ${escape(prettyName)}`)
-      .replace(/^(<description>)?revision: .*$/m, (_, start = '') => `${start}revision: ${escape(imageName)}`),
+      .replace(/^(<description>)?image: .*$/m, (_, start = '') => `${start}image: ${escapeXml(prettyName)}`)
+      .replace(/^(<description>)?revision: .*$/m, (_, start = '') => `${start}revision: ${escapeXml(imageName)}`),
   );
 }
 
-function escape(text: string): string {
+export function escapeXml(text: string): string {
   const names: Record<string, string> = { '&': 'amp', '<': 'lt', '>': 'gt', "'": 'apos', '"': 'quot' };
   return text.replace(/[&<>'"]/g, (character) => `&${names[character]};`);
 }

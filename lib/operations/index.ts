@@ -7,6 +7,10 @@ import { prepare_base } from './clones/prepare';
 import { rebase } from './clones/rebase';
 import { rebase_clones } from './clones/rebase-clones';
 import { remove_base } from './clones/remove';
+import { capture_instances } from './instances/capture';
+import { delete_image } from './instances/delete-image';
+import { deploy_appliance } from './instances/deploy';
+import { promote_instance } from './instances/promote';
 import { pause, unpause, wake } from './power/pause';
 import { clean_reboot, hard_reboot } from './power/reboot';
 import { power_state_reset } from './power/reset';
@@ -26,6 +30,7 @@ const ALL: readonly OperationKind[] = [
   ...[snapshot, checkpoint, revert, delete_snapshot],
   ...[restore, undo, add_volume, remove_volume, clear_temporary, compact],
   ...[prepare_base, remove_base, clone, flatten, rebase, rebase_clones],
+  ...[capture_instances, deploy_appliance, promote_instance, delete_image],
 ];
 
 export const KINDS: ReadonlyMap<string, OperationKind> = new Map(ALL.map((kind) => [kind.name, kind]));
