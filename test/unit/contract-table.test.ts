@@ -31,6 +31,13 @@ const TABLES = [
   { readme: 'test/contract/volumes/README.md', numbers: /^\| (\d+) /gm, wanted: ACCEPTANCE_TESTS.map(String) },
 ];
 
+it('each acceptance test of volumes is proved by a title, not by a file alone', () => {
+  const rows = read('test/contract/volumes/README.md')
+    .split('\n')
+    .filter((line) => /^\| \d/.test(line));
+  expect(rows.filter((row) => !proofsIn(row).some(({ titles }) => titles.length > 0))).toEqual([]);
+});
+
 describe.each(TABLES)('the table of $readme', ({ readme, numbers, wanted }) => {
   it('has a proof for every rule', () => {
     const rows = [...read(readme).matchAll(numbers)].map(([, number]) => number);
