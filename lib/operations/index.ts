@@ -18,6 +18,7 @@ import { clean_shutdown, hard_shutdown, shutdown } from './power/shutdown';
 import { resume, start } from './power/start';
 import { suspend } from './power/suspend';
 import { add_volume, remove_volume } from './volumes/data';
+import { compact } from './volumes/compact';
 import { restore } from './volumes/restore';
 import { clear_temporary } from './volumes/temporary';
 import { undo } from './volumes/undo';
@@ -27,7 +28,7 @@ const ALL: readonly OperationKind[] = [
   ...[start, pause, unpause, suspend, resume],
   ...[clean_shutdown, hard_shutdown, shutdown, clean_reboot, hard_reboot, wake, power_state_reset],
   ...[snapshot, checkpoint, revert, delete_snapshot],
-  ...[restore, undo, add_volume, remove_volume, clear_temporary],
+  ...[restore, undo, add_volume, remove_volume, clear_temporary, compact],
   ...[prepare_base, remove_base, clone, flatten, rebase, rebase_clones],
   ...[capture_instances, deploy_appliance, promote_instance, delete_image],
 ];

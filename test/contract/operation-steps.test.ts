@@ -25,7 +25,14 @@ class OperationWorld implements StepWorld<OperationJob> {
   static async open(scene: OperationScene): Promise<OperationWorld> {
     const world = await VmWorld.open();
     const { id } = await beginScene(world, scene);
-    return new OperationWorld(world, (await world.site.store.claimOperation(world.lease, id))!);
+    const row = (await world.site.store.claimOperation(world.lease, id))!;
+    // What was done before takes seconds; a copy of what came of it does not.
+    await world.site.remember();
+    return new OperationWorld(world, row);
+  }
+
+  again(): Promise<void> {
+    return this.world.site.restore();
   }
 
   async newContext(signal: AbortSignal): Promise<OperationJob> {
@@ -69,7 +76,7 @@ const LONG = process.env.PROVISIOND_LIFE === 'long';
 
 /** What they replace is put aside: a VM that comes back is what it was, and runs if it ran. */
 const GIVES_BACK = new Set([
-  ...['restore', 'undo', 'add_volume', 'remove_volume'],
+  ...['restore', 'undo', 'add_volume', 'remove_volume', 'compact'],
   ...['clone', 'rebase', 'prepare_base'],
 ]);
 const CHANGE: StepListRules = {
@@ -77,6 +84,8 @@ const CHANGE: StepListRules = {
   givesBack: true,
   ...(!LONG && { only: ['switch to the new disks', 'put the old disks aside'] }),
 };
+/** Its saved memory is what its owner gave up: it comes back with its disks, off. */
+const DISCARD: StepListRules = { ...CHANGE, besides: ['vm1 is Suspended', 'vm1 is Halted'] };
 /** The images stay once they are registered; the VMs come back as they were. */
 const CAPTURE: StepListRules = {
   afterFailure: 'what was there before',
@@ -107,7 +116,9 @@ wherever('the steps of an operation', () => {
       kind === 'capture_instances'
         ? CAPTURE
         : GIVES_BACK.has(kind)
-          ? CHANGE
+          ? 'discardState' in (scene.arguments ?? {})
+            ? DISCARD
+            : CHANGE
           : (COPIES[kind] ?? { afterFailure: 'no more than before', besides }),
     );
   }

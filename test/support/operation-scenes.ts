@@ -49,6 +49,7 @@ export const OPERATION_SCENES: readonly OperationScene[] = [
   { kind: 'rebase_clones', from: 'Halted', to: 'Halted', arguments: { base: 'vm2' } },
   { kind: 'add_volume', from: 'Running', to: 'Running', arguments: { volume: 'more', sizeMiB: 1 } },
   { kind: 'remove_volume', from: 'Running', to: 'Running', arguments: { volume: 'home' } },
+  { kind: 'compact', from: 'Halted', to: 'Halted' },
   { kind: 'clear_temporary', from: 'Halted', to: 'Halted' },
   { kind: 'capture_instances', from: 'Running', to: 'Halted', arguments: { appliance: 'shop', update: true } },
   { kind: 'deploy_appliance', from: 'Halted', to: 'Running', arguments: { appliance: 'shop' } },
