@@ -73,60 +73,54 @@ publish "$list"
 
 /**
  * Begins the copies of domains that are up, each as it is at one moment; of several in one call: all at the same one.
- * `$1` `try` or `must`: freeze their file systems for that moment, or nothing `$2` anything: they stand still meanwhile, then groups
- * of UUID, file for the order, and the order (`domainbackup`). Prints `@@frozen UUID`, `@@moment TIME`, `@@still MILLISECONDS`.
+ * `$1` `try` or `must`: freeze their file systems for that moment, or nothing `$2` anything: they stand still meanwhile, then pairs
+ * of UUID and order (`domainbackup`). Prints `@@frozen UUID`, `@@moment TIME`, `@@still MILLISECONDS`, which is the most that it was.
  *
- * Whatever happens to it or to whoever called it, guests thaw and run again when it ends.
+ * One virsh stops all, begins all and lets all go on: it goes on after a statement that failed, and no other process has to be started
+ * while guests stand still. Whatever happens to it or to whoever called it, guests thaw and run again when it ends.
  */
 export const BEGIN_BACKUPS = `
 set -u
 quiet=$1 still=$2
 shift 2
-frozen= paused= begun= files=
+frozen= paused= uuids= stops= begins= resumes=
+orders=$(mktemp -d) || exit 1
 release() {
-  for uuid in $paused; do virsh -q resume "$uuid" >&2; done
+  for uuid in $paused; do
+    [ "$(virsh -q domstate "$uuid" --reason)" != 'paused (user)' ] || virsh -q resume "$uuid" >&2
+  done
   for uuid in $frozen; do timeout ${AGENT_SECONDS} virsh -q domfsthaw "$uuid" >/dev/null 2>&1; done
-  rm -f $files
-  paused= frozen= files=
+  rm -rf "$orders"
+  paused= frozen=
 }
-abort() { for uuid in $begun; do virsh -q domjobabort "$uuid" >&2; done; }
 trap release EXIT
 trap 'exit 143' HUP INT PIPE TERM
-milliseconds() { date +%s%3N; }
 fence
-count=$#
-while [ "$count" -gt 0 ]; do
-  files="$files $2"
-  (umask 077; printf '%s\\n' "$3" >"$2") || exit 1
-  set -- "$@" "$1" "$2" "$3"
-  shift 3
-  count=$((count - 3))
+while [ $# -gt 1 ]; do
+  uuid=$1
+  printf '%s\\n' "$2" >"$orders/$uuid" || exit 1
+  shift 2
+  uuids="$uuids $uuid"
+  begins="$begins; backup-begin $uuid --backupxml $orders/$uuid"
+  [ "$(virsh -q domstate "$uuid")" = running ] || { [ "$quiet" != must ] || exit ${NOT_QUIET}; continue; }
+  [ -z "$still" ] || { paused="$paused $uuid" stops="$stops; suspend $uuid" resumes="$resumes; resume $uuid"; }
+  [ -n "$quiet" ] || continue
+  frozen="$frozen $uuid"
+  if said=$(timeout ${AGENT_SECONDS} virsh -q domfsfreeze "$uuid" 2>&1); then echo "@@frozen $uuid"
+  elif [ "$quiet" = must ]; then printf '%s\\n' "$said" >&2; exit ${NOT_QUIET}; fi
 done
-each() { # calls $1 for each UUID and file
-  deed=$1 todo=$(($# - 1))
-  shift
-  while [ "$todo" -gt 0 ]; do
-    "$deed" "$1" "$2" || return
-    shift 3
-    todo=$((todo - 3))
-  done
-}
-is_running() { [ "$(virsh -q domstate "$1")" = running ]; }
-freeze() {
-  is_running "$1" || { [ "$quiet" = try ] && return 0; echo "error: domain $1 does not run" >&2; return 1; }
-  frozen="$frozen $1"
-  if timeout ${AGENT_SECONDS} virsh -q domfsfreeze "$1" >/dev/null; then echo "@@frozen $1"
-  else [ "$quiet" = try ]; fi
-}
-stop() { ! is_running "$1" || { paused="$paused $1"; virsh -q suspend "$1"; }; }
-begin() { virsh -q backup-begin "$1" --backupxml "$2" && begun="$begun $1"; }
-[ -z "$quiet" ] || each freeze "$@" || exit ${NOT_QUIET}
-since=$(milliseconds)
-[ -z "$still" ] || each stop "$@" || exit 1
+since=$(date +%s%3N)
 echo "@@moment $(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)"
-each begin "$@" || { abort; exit 1; }
-release
-echo "@@still $(($(milliseconds) - since))"
+line="$stops$begins$resumes"
+said=$(virsh -q "\${line#; }" 2>&1 >/dev/null)
+echo "@@still $(($(date +%s%3N) - since))"
+case $said in
+*error:*)
+  for uuid in $uuids; do virsh -q domjobabort "$uuid" >/dev/null 2>&1; done
+  printf '%s\\n' "$said" >&2
+  exit 1 ;;
+esac
+exit 0
 `;
 
 /** Waits for the jobs of domains: `$1` seconds, then UUIDs. Says `@@completed UUID` or `@@broken UUID WORDS`; changes nothing. */

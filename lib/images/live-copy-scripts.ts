@@ -58,8 +58,8 @@ snapshot() {
 }
 if [ -n "$quiet" ]; then
   frozen=1
-  if is_running && timeout ${AGENT_SECONDS} virsh -q domfsfreeze "$uuid" >/dev/null; then echo @@frozen
-  else [ "$quiet" = try ] || exit ${NOT_QUIET}; fi
+  if is_running && said=$(timeout ${AGENT_SECONDS} virsh -q domfsfreeze "$uuid" 2>&1); then echo @@frozen
+  elif [ "$quiet" = must ]; then printf '%s\\n' "\${said:-}" >&2; exit ${NOT_QUIET}; fi
 fi
 since=$(milliseconds)
 if [ "$how" = snapshot ]; then

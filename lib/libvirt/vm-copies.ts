@@ -90,10 +90,7 @@ export class VmCopies {
    * @throws VM_LACKS_FEATURE, LIBVIRT_FAILED: then nothing was begun
    */
   async begin(groups: readonly CopyGroup[], quiesce: 'try' | 'must', still: boolean): Promise<BegunCopies> {
-    const args = groups.flatMap((group) => {
-      const order = `${group.copies[0]!.file.path}.${this.vm.fence.mark}.xml.part`;
-      return [group.uuid, order, this.orderOf(group)];
-    });
+    const args = groups.flatMap((group) => [group.uuid, this.orderOf(group)]);
     const doing = `beginning to copy the disks of ${groups.length} domains on host ${this.vm.host.name}`;
     const result = await this.vm.script(doing, BEGIN_BACKUPS, [quiesce, still ? 'still' : '', ...args], { long: true });
     if (result.exitCode === NOT_QUIET) throw notQuiet(result);

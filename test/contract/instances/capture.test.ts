@@ -8,7 +8,7 @@ import { ApplianceWorld } from '../../support/appliance-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 240_000;
 const DONE = { state: 'done', error: null };
 const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
 
