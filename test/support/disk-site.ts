@@ -30,6 +30,11 @@ export class DiskSite {
 
   /** A VM on the image, as a load leaves it, off. */
   async furnish(computer: string, manners: Manners = 'obedient'): Promise<void> {
+    const earlier = this.domains.get(computer);
+    if (earlier !== undefined) {
+      await this.site.virsh('destroy', earlier).catch(() => {});
+      await this.site.virsh('undefine', earlier, '--managed-save', '--snapshots-metadata');
+    }
     this.domains.set(computer, await defineTinyGuest(this.site, computer, manners));
     const [disk] = await this.disks(computer);
     rmSync(disk!);
