@@ -31,6 +31,11 @@ const VERBS: readonly { readonly names: readonly string[]; readonly load: () => 
   { names: ['boot'], load: () => (require('./boot') as typeof import('./boot')).addBootVerbs },
   { names: ['vm'], load: () => (require('./vm') as typeof import('./vm')).addVmVerbs },
   { names: ['volume'], load: () => (require('./volume') as typeof import('./volume')).addVolumeVerbs },
+  {
+    names: ['appliance'],
+    load: () => (require('./appliance') as typeof import('./appliance')).addApplianceVerbs,
+  },
+  { names: ['instance'], load: () => (require('./instance') as typeof import('./instance')).addInstanceVerbs },
   { names: ['plugins'], load: () => (require('./plugins') as typeof import('./plugins')).addPluginsVerb },
   { names: ['config'], load: () => (require('./config') as typeof import('./config')).addConfigVerb },
   { names: ['doctor'], load: () => (require('./doctor') as typeof import('./doctor')).addDoctorVerb },

@@ -49,4 +49,8 @@ export interface ImageUse {
   readonly requests: number;
   /** Computers that are loaded with it, or are to be. */
   readonly computers: number;
+  /** Instances that are its slaves, and that are there. */
+  readonly instances: number;
+  /** It is an instance itself. */
+  readonly isInstance: boolean;
 }
