@@ -31,6 +31,10 @@ const ELSEWHERE: readonly (readonly [command: RegExp, why: string])[] = [
   [/^npm run test:unit/, 'runs tests'],
   [/^(adduser|install|echo|chown) /, 'sets an account of a host up: conf/host, test/unit/conf/polkit.test.ts'],
   [/^(PROVISIOND_|GUEST_FAULT)/, 'runs tests'],
+  [
+    /^provisiond (appliance (create|add|remove|show|delete|capture|deploy)|instance (promote|delete|edit)|image delete) /,
+    'on appliances and instances: test/contract/instances, test/integration/instances.test.ts',
+  ],
   [/^provisiond vm power_state_reset /, 'refused while the host lives: test/contract/operations.test.ts'],
   [
     /^provisiond vm (clone|flatten|rebase|rebase_clones|remove_base|prepare_base) /,
