@@ -44,7 +44,8 @@ const ELSEWHERE: readonly (readonly [command: RegExp, why: string])[] = [
 
 /** Patterns for readers, not commands: checked against the help by docs.test.ts. */
 const isPattern = ({ line }: PrintedLine) =>
-  /…| \| |\bNAME\b|\bcomputer\|image/.test(line) || /^provisiond (reserve|show|recover|end|host add)$/.test(line);
+  /…| \| |\bNAME\b|\bcomputer\|image/.test(line) ||
+  /^provisiond (reserve|show|recover|end|host add|(vm|appliance|instance|volume) \w+)$/.test(line);
 
 /** What ran already, as it is on the site. */
 const done = new Set<string>();
