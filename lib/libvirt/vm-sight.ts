@@ -191,5 +191,6 @@ export function featuresOf(domain: XmlNode): VmFeatures {
     noButton: hasButton ? null : 'it has neither ACPI nor a guest agent',
     noSuspend,
     noSnapshots: isXen ? 'libvirt has no snapshots for Xen' : noSuspend,
+    alwaysBooted: isXen,
   };
 }

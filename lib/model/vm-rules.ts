@@ -22,9 +22,11 @@ export interface VmFeatures {
   readonly noSuspend: string | null;
   /** Why there can be no snapshots. */
   readonly noSnapshots: string | null;
+  /** libvirt says `booted` of it also when its memory was loaded. */
+  readonly alwaysBooted: boolean;
 }
 
-export const ALL_FEATURES: VmFeatures = { noButton: null, noSuspend: null, noSnapshots: null };
+export const ALL_FEATURES: VmFeatures = { noButton: null, noSuspend: null, noSnapshots: null, alwaysBooted: false };
 
 /** An operation that is under way on the same VM. */
 export interface UnderWay {
@@ -93,7 +95,7 @@ export function encounter(kind: string, running: string): Encounter {
   return TOGETHER.some((group) => group.includes(kind) && group.includes(running)) ? 'wait' : 'refuse';
 }
 
-const NEEDS: { readonly [K in PowerKind]?: keyof VmFeatures } = {
+const NEEDS: { readonly [K in PowerKind]?: Exclude<keyof VmFeatures, 'alwaysBooted'> } = {
   clean_shutdown: 'noButton',
   clean_reboot: 'noButton',
   suspend: 'noSuspend',

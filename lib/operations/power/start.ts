@@ -90,5 +90,6 @@ async function loadMemory(job: VmJob<Pausable>): Promise<void> {
   }
   const { sight: after } = await conditionNow(job);
   // libvirt ignores memory that was not saved to its end, and boots.
-  if (after.words.reason === 'booted') job.tell('the saved memory was not whole: libvirt booted the VM instead');
+  const isBooted = after.words.reason === 'booted' && !after.features.alwaysBooted;
+  if (isBooted) job.tell('the saved memory was not whole: libvirt booted the VM instead');
 }
