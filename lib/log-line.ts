@@ -12,18 +12,23 @@ export interface Line {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
-/** `2026-01-31 12:00:00.123 info  [request 12] message key=value`, and an indented line for each cause of an error. */
+/**
+ * `2026-01-31 12:00:00.123 info  [request 12] message key=value`, and an indented line for each cause of an error. These begin
+ * with what the line concerns, too: the journal takes each for a record of its own, and a search for the request finds all.
+ */
 export function renderHuman(line: Line): string {
   const { error, ...details } = line.details;
   const fields = Object.entries(line.fields).map(([key, value]) => `${key} ${shown(value)}`);
+  const concerns = fields.length > 0 ? `[${fields.join(' ')}]` : '';
   const parts = [
     localTime(line.time),
     line.level.padEnd(5),
-    ...(fields.length > 0 ? [`[${fields.join(' ')}]`] : []),
+    ...(concerns === '' ? [] : [concerns]),
     printable(line.message),
     ...pairs(details),
   ];
-  return [parts.join(' '), ...(error === undefined ? [] : renderError(error))].join('\n');
+  const causes = error === undefined ? [] : renderError(error);
+  return [parts.join(' '), ...causes.map((cause) => concerns + cause)].join('\n');
 }
 
 /** One JSON object on one line; the names of ours win over those of fields and details. */

@@ -5,6 +5,7 @@
 import type { Host, RunOptions, RunResult } from '../host/host';
 import { isKvmProbe } from './kvm-probe';
 import { isLook } from './look';
+import { isVolumesLook } from './volume-files';
 
 export interface Planned {
   readonly argv: readonly string[];
@@ -35,7 +36,7 @@ export class PlanningHost implements Host {
 }
 
 function changesNothing(argv: readonly string[]): boolean {
-  if (isLook(argv) || isKvmProbe(argv)) return true;
+  if (isLook(argv) || isVolumesLook(argv) || isKvmProbe(argv)) return true;
   const words = argv.filter((word) => !word.startsWith('-'));
   return words[0] === 'virsh' && LOOKING_VERBS.test(words[1] ?? '');
 }

@@ -44,6 +44,11 @@ export async function lookAtVolumes(place: VolumesPlace, disks: readonly DiskFil
   return { freeKiB: Number(lines('free')[0] ?? 0), files: lines('files'), infos: new Map(infos) };
 }
 
+/** Whether a command is the look at a computer's volumes, which changes nothing. */
+export function isVolumesLook(argv: readonly string[]): boolean {
+  return argv[2] === LOOK_AT_VOLUMES;
+}
+
 export interface VolumesWork extends VolumesPlace {
   /** What the names of unfinished files of this work end with. */
   readonly unfinished: string;

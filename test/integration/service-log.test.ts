@@ -9,10 +9,10 @@ let [first, second, lost] = [0, 0, 0];
 let password: string;
 
 beforeAll(async () => {
-  site = await Site.open();
+  site = await Site.open({ settings: { guestBootTimeoutMs: 240_000 } });
   [first, second] = [await site.reserve({ computer: 'vm1' }), await site.reserve({ computer: 'vm2' })];
-  ({ password } = (await site.waitUntilReady(first, 120)) as { password: string });
-  await site.waitUntilReady(second, 120);
+  ({ password } = (await site.waitUntilReady(first, 300)) as { password: string });
+  await site.waitUntilReady(second, 300);
   await site.frontEnd.end(first);
   await site.waitForRequest(first, null, 60);
   await site.frontEnd.end(second);
@@ -22,7 +22,7 @@ beforeAll(async () => {
   await site.waitForRequest(lost, 'failed/new', 60);
   await site.stopDaemon();
   lines = readFileSync(site.logFile, 'utf8').split('\n');
-}, 300_000);
+}, 600_000);
 
 afterAll(() => site?.close(), 60_000);
 
@@ -31,7 +31,7 @@ const of = (requestId: number) => lines.filter((line) => new RegExp(`\\[request 
 
 it('a reservation is found from its first line to its last by its number, and no line of the other is among them', () => {
   const story = of(first);
-  expect(story[0]).toMatch(/taken up|working on 'new'/);
+  expect(story[0]).toMatch(/working on 'new'/);
   const text = story.join('\n');
   for (const step of [
     'check the computer',
@@ -46,9 +46,9 @@ it('a reservation is found from its first line to its last by its number, and no
 });
 
 it('no line about a machine of a reservation is without its number', () => {
-  const nobodys = lines.filter((line) => /\bvm[12]_|computer.{0,4}vm[12]\b/.test(line) && !/\[request \d+/.test(line));
-  // The watch on the power of VMs is of no reservation.
-  expect(nobodys.filter((line) => !/\bVM|power|host host1/.test(line))).toEqual([]);
+  const nobodys = lines.filter((line) => /\bvm[12]\b|\bvm[12]_/.test(line) && !/\[request \d+/.test(line));
+  // The watch on the power of VMs is of no reservation: `vm1: Running → Halted: …`
+  expect(nobodys.filter((line) => !/ vm[12]: .* → /.test(line))).toEqual([]);
 });
 
 it('no password is in it', () => {
@@ -58,7 +58,6 @@ it('no password is in it', () => {
 
 it('a failure is told once with who must act, all that led to it and what to do, under the number of its request', () => {
   const text = of(lost).join('\n');
-  expect(text).toMatch(/IMAGE_NOT_FOUND/);
-  expect(text).toMatch(/blame.{0,4}image/);
+  expect(text).toMatch(/IMAGE_NOT_FOUND \(image\)/);
   expect(text).toMatch(/Put the image file into the datastore/);
 });

@@ -49,6 +49,21 @@ describe('the log', () => {
     expect(nobodys).toEqual([]);
   });
 
+  it('has the causes of a failure and what to do about it under the same word', async () => {
+    await site.database.change("update imagerevision set imagename = 'nowhere-to-be-found' where id = ?", [
+      site.image.revisionId,
+    ]);
+    daemon = new FakeDaemon(site);
+    const lost = await site.reserve({ computer: 'vm1' });
+    for (let tries = 0; (await site.frontEnd.show(lost)).status !== 'failed'; tries++) {
+      if (tries > 400) throw new Error(written);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const story = linesOf(lost).join('\n');
+    expect(story).toMatch(/IMAGE_NOT_FOUND \(image\): .*nowhere-to-be-found/);
+    expect(story).toMatch(/hint: Put the image file into the datastore/);
+  });
+
   it('tells more of one reservation, from the moment on that somebody asks, and no more of the others', async () => {
     const [one, other] = [await site.reserve({ computer: 'vm1' }), await site.reserve({ computer: 'vm2' })];
     writeLevelOf(site.folder, one, 'debug');

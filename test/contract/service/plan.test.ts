@@ -52,6 +52,14 @@ describe('a plan', () => {
     expect(await site.requestState(requestId)).toBe('new/new');
   });
 
+  it('can be made of a computer that is given volumes, and names them', async () => {
+    await site.frontEnd.planVolume('computer', 'vm1', { name: 'home', type: 'data', sizeMiB: 2 });
+    const before = await site.traces();
+    const planned = await plan(await site.reserve({ computer: 'vm1' }));
+    expect(planned.domainXml).toContain('data-home');
+    expect(await site.traces()).toEqual(before);
+  });
+
   it('is what the load then does: the same domain, the same disk', async () => {
     const requestId = await site.reserve({ computer: 'vm1' });
     const planned = await plan(requestId);

@@ -31,6 +31,10 @@ const ELSEWHERE: readonly (readonly [command: RegExp, why: string])[] = [
   [/^npm run test:unit/, 'runs tests'],
   [/^(adduser|install|echo|chown) /, 'sets an account of a host up: conf/host, test/unit/conf/polkit.test.ts'],
   [/^(PROVISIOND_|GUEST_FAULT)/, 'runs tests'],
+  [
+    /^provisiond (appliance (create|add|remove|show|delete|capture|deploy)|instance (promote|delete|edit)|image delete) /,
+    'on appliances and instances: test/contract/instances, test/integration/instances.test.ts',
+  ],
   [/^provisiond vm power_state_reset /, 'refused while the host lives: test/contract/operations.test.ts'],
   [
     /^provisiond vm (clone|flatten|rebase|rebase_clones|remove_base|prepare_base) /,
@@ -40,7 +44,8 @@ const ELSEWHERE: readonly (readonly [command: RegExp, why: string])[] = [
 
 /** Patterns for readers, not commands: checked against the help by docs.test.ts. */
 const isPattern = ({ line }: PrintedLine) =>
-  /…| \| |\bNAME\b|\bcomputer\|image/.test(line) || /^provisiond (reserve|show|recover|end|host add)$/.test(line);
+  /…| \| |\bNAME\b|\bcomputer\|image/.test(line) ||
+  /^provisiond (reserve|show|recover|end|host add|(vm|appliance|instance|volume) \w+)$/.test(line);
 
 /** What ran already, as it is on the site. */
 const done = new Set<string>();

@@ -54,6 +54,15 @@ describe('a line for people', () => {
     );
   });
 
+  it('says on every line of an error what it concerns, so that a search for the request finds the causes and the hint', async () => {
+    const error = new ProvisiondError('IMAGE_COPY_FAILED', 'copying', { cause: new Error('no route'), hint: 'Look' });
+    const text = await written({}, (log) => log.child({ request: 12 }).error('the load failed', { error }));
+    const lines = text.trimEnd().split('\n');
+    expect(lines).toHaveLength(4);
+    for (const line of lines) expect(line).toContain('[request 12]');
+    expect(lines.at(-1)).toBe('[request 12]        because no route');
+  });
+
   it('shows the place in the program for a defect, and for nothing else', async () => {
     const defect = await written({}, (log) => log.error('failed', new TypeError('x is not a function')));
     expect(defect).toMatch(/TypeError: x is not a function\n +at .*log\.test\.ts/);
