@@ -23,6 +23,8 @@ interface BaseRow {
   damage: string | null;
 }
 
+/** Of a checksum: the column came with none that may be null. */
+const NOT_READ_YET = '';
 const LONGEST_PATH = 400;
 const LONGEST_TEXT = 500;
 
@@ -58,7 +60,7 @@ async function recordBaseFile(db: Database, file: BaseFile): Promise<void> {
     virtualsize: file.virtualSizeBytes,
     size: file.sizeBytes,
     modified: file.modified,
-    sha256: file.sha256,
+    sha256: file.sha256 ?? NOT_READ_YET,
     source: file.source.slice(0, LONGEST_TEXT),
   };
   const names = Object.keys(columns);
@@ -71,9 +73,10 @@ async function recordBaseFile(db: Database, file: BaseFile): Promise<void> {
 }
 
 function toBaseFile(row: BaseRow): KnownBaseFile {
-  const { hostid: hostId, imagename: imageName, virtualsize, size, modified, ...rest } = row;
+  const { hostid: hostId, imagename: imageName, virtualsize, size, modified, sha256, ...rest } = row;
   return {
     ...rest,
+    sha256: sha256 === NOT_READ_YET ? null : sha256,
     hostId,
     imageName,
     virtualSizeBytes: Number(virtualsize),
