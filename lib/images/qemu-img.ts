@@ -9,7 +9,7 @@
 import { IMAGE_FILES, NO_IMAGES } from './image-sight';
 
 /** How a script says what stood in its way. */
-export const EXIT = { busy: 16, diskFull: 28, damaged: 65, wrongSum: 66, lockTimeout: 75 } as const;
+export const EXIT = { busy: 16, diskFull: 28, damaged: 65, wrongSum: 66, sourceGone: 67, lockTimeout: 75 } as const;
 
 /** Free space of a folder in KiB. */
 export const FREE_KIB = `free_kib() { df -Pk "$1" | awk 'END { print $4 }'; }`;
@@ -75,6 +75,7 @@ is_plain() { [ "$from" = "$to" ] && [ "$count" -eq 1 ]; }
 count=$#
 needed=0
 for source; do
+  [ -f "$source" ] || exit ${EXIT.sourceGone}
   if is_plain; then bytes=$(($(du -k "$source" | cut -f1) * 1024))
   else
     measured=$(limited measure --output=json -f "$from" -O "$to" "$source")

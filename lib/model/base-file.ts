@@ -50,4 +50,6 @@ export interface ImageUse {
   readonly requests: number;
   /** Computers that are loaded with it, or are to be. */
   readonly computers: number;
+  /** Operations that are not over and name it. */
+  readonly operations: number;
 }

@@ -227,6 +227,7 @@ function judge(file: SurveyedImage, uses: readonly ImageUse[], needed: ReadonlyS
   if (needed.has(path.posix.basename(file.path))) return { keep: true, says: 'an overlay stands on it' };
   if (use.requests > 0) return { keep: true, says: 'a request that is not over names it' };
   if (use.computers > 0) return { keep: true, says: 'a computer is loaded with it' };
+  if (use.operations > 0) return { keep: true, says: 'an operation that is not over names it' };
   return { keep: false, says: `image ${use.prettyName} is deleted` };
 }
 

@@ -121,9 +121,17 @@ async function listImageUse(db: Database): Promise<ImageUse[]> {
         or c.nextimageid = i.id and v.production = 1)) as computers
      from imagerevision v join image i on i.id = v.imageid join OS o on o.id = i.OSid where i.id <> 1 order by i.prettyname, v.revision`,
   );
+  // What an operation is about to make stands in its journal before it is made.
+  const wishes = (
+    await db.rows<{ arguments: string | null; journal: string | null }>(
+      'select arguments, journal from provisiond_operation where ended is null',
+    )
+  ).map((row) => `${row.arguments ?? ''}${row.journal ?? ''}`);
   return rows.flatMap(({ id, revision, os, ...row }) => {
+    const named = [row.imageName, row.prettyName].map((name) => JSON.stringify(name));
     const use = {
       ...row,
+      operations: wishes.filter((wish) => named.some((name) => wish.includes(name))).length,
       production: row.production === 1,
       deleted: Number(row.deleted) === 1,
       requests: Number(row.requests),

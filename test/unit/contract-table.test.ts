@@ -1,4 +1,4 @@
-/** The table of VCL's rules and their proofs (test/contract/README.md) names tests that are there, for every section. */
+/** The tables of rules and their proofs name tests that are there: VCL's (test/contract/README.md), of every section, and of images. */
 import { expect, it } from '@jest/globals';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -6,9 +6,10 @@ import path from 'node:path';
 const root = path.join(__dirname, '../..');
 const plain = (text: string) => text.replace(/\s+/g, ' ');
 const table = readFileSync(path.join(root, 'test/contract/README.md'), 'utf8');
-const proofs = [...plain(table).matchAll(/`(test\/[^`]*\.test\.ts)`((?:,? '[^']{8,}?'(?=[ ,;.|]))*)/g)].map(
-  ([, file, titles]) => ({ file: file!, titles: [...titles!.matchAll(/'([^']+)'/g)].map(([, title]) => title!) }),
-);
+const images = readFileSync(path.join(root, 'lib/images/README.md'), 'utf8');
+const proofs = [
+  ...plain(`${table}\n${images}`).matchAll(/`(test\/[^`]*\.test\.ts)`((?:,? '[^']{8,}?'(?=[ ,;.|]))*)/g),
+].map(([, file, titles]) => ({ file: file!, titles: [...titles!.matchAll(/'([^']+)'/g)].map(([, title]) => title!) }));
 
 it('every section of the state machine has a proof', () => {
   const sections = [...table.matchAll(/^\| (2\.\d+) /gm)].map(([, section]) => section);
