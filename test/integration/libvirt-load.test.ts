@@ -186,6 +186,50 @@ describe('a load on a real libvirt', () => {
   });
 });
 
+describe('the networks of a VM profile', () => {
+  const [network, bridge] = ['lab-net-1.0', 'br-int.7'];
+  const xml = `<network><name>${network}</name><bridge name='virbr-odd'/><ip address='192.168.77.1' netmask='255.255.255.0'>
+    <dhcp><range start='192.168.77.128' end='192.168.77.254'/></dhcp></ip></network>`;
+
+  beforeAll(() => {
+    writeFileSync(path.join(folder, 'network.xml'), xml);
+    virsh('net-define', path.join(folder, 'network.xml'));
+    virsh('net-start', network);
+    execFileSync('ip', ['link', 'add', bridge, 'type', 'bridge']);
+  });
+  afterAll(() => {
+    virsh('net-destroy', network);
+    virsh('net-undefine', network);
+    execFileSync('ip', ['link', 'delete', bridge]);
+  });
+
+  it('may have names with dashes and dots, and so may bridges [bug of vcld]', async () => {
+    const profile = { privateNetwork: network, publicNetwork: bridge };
+    const computer = { privateIp: '192.168.77.21' };
+    const subject = provisioner({ profile, computer });
+    expect(await load(subject)).toEqual({ kind: 'done' });
+    const links = virsh('domiflist', subject.domainName);
+    expect(links).toMatch(/network +lab-net-1\.0 .*52:54:00:0a:00:01/);
+    expect(links).toMatch(/bridge +br-int\.7 .*52:54:00:0a:00:02/);
+    const addresses = () => virsh('net-dumpxml', network);
+    expect(addresses()).toContain("name='vm1' ip='192.168.77.21'");
+    await subject.unload();
+    expect(addresses()).not.toContain('192.168.77.21');
+  });
+});
+
+describe('the size of an image', () => {
+  it('is that of its file now, not of an earlier look [bug of vcld]', async () => {
+    const file = path.join(folder, 'images', 'linux-Grows-9-v0.qcow2');
+    const subject = provisioner({});
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', file, '16M']);
+    expect(await subject.getImageSizeMiB('linux-Grows-9-v0')).toBe(1);
+    execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -P 7 0 8M', file]);
+    expect(await subject.getImageSizeMiB('linux-Grows-9-v0')).toBeGreaterThanOrEqual(8);
+    rmSync(file);
+  });
+});
+
 describe('what does not belong to the computer', () => {
   const define = (name: string, disk?: string, metadata = '') => {
     const file = path.join(folder, `${name}.xml`);
