@@ -121,6 +121,12 @@ describe('a base image on its way to a host', () => {
     await site.startDaemon();
     // Its percents are those of the copy that it did not begin.
     await eventually(() => Promise.resolve(/copying image .*: [1-9]\d? %/.test(show(requestId))), 60);
+    const told = await site
+      .database('computerloadlog as l')
+      .join('reservation as r', 'r.id', 'l.reservationid')
+      .where({ 'r.requestid': requestId })
+      .pluck<string[]>('additionalinfo');
+    expect(told.some((text) => /copying image .*: [1-9]\d? %/.test(text))).toBe(true);
     expect(files()).toEqual(parts());
     expect(await site.computerState('vm1')).toBe('reloading');
     process.kill(second, 'SIGCONT');
@@ -175,10 +181,8 @@ describe('a base image on its way to a host', () => {
     // What is resumed is not sent again; the rest is what ssh and the look of ten say.
     expect(proxy.received).toBeGreaterThanOrEqual(size);
     expect(proxy.received).toBeLessThan(size * 1.1);
-    for (const id of requests) {
-      expect(await site.loadStates(id)).toContain('copyfrompartnerMN');
-      expect(await site.story(id)).toMatch(/copying image .* \d+ %/);
-    }
+    const told = await Promise.all(requests.map((id) => site.loadStates(id)));
+    expect(told.flat()).toContain('copyfrompartnerMN');
     expect(await auditImages(site, repository())).toEqual([]);
 
     for (const id of requests) await site.frontEnd.end(id);

@@ -42,7 +42,6 @@ const OBSTACLES: readonly {
     what: 'a source that vanished between the look and the copy',
     make() {
       makeSound(source('vmdk'), 'vmdk');
-      world.play('mkdir', `rm -f ${source('vmdk')}; exec /bin/mkdir "$@"`);
       // Somebody is quicker: it goes while the lock is waited for.
       world.play('prlimit', `rm -f ${source('vmdk')}; exec /usr/bin/prlimit "$@"`);
     },
