@@ -55,7 +55,7 @@ export interface Findings {
   /** The machine to be captured was off when this run first looked. */
   machineWasOff?: boolean;
   reclaim?: 'keep' | 'sanitize' | 'reload' | 'unload';
-  /** The computer's domain ran when its fate was decided. */
+  /** The computer’s domain ran when its fate was decided, and let us in if it was asked. */
   guestRuns?: boolean;
   /** What a reload is to bring. */
   nextImage?: ImageChoice;

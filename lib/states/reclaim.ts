@@ -64,6 +64,8 @@ async function fateOf(job: Job): Promise<Fate> {
   const wasUsed = (lastState !== 'reserved' && lastState !== 'new') || job.reservation.remoteIp !== null;
   if (wasUsed) return afterUse(job);
   const guest = job.findings.guestRuns ? await job.guest.statusIfAnswering() : null;
+  // Who let nobody in would not hear a goodbye either.
+  job.findings.guestRuns = guest !== null;
   // Half loaded, or nobody knows what: nothing of it is worth keeping.
   if (!guest?.postLoadDone || guest.imageRevisionId !== image.revisionId) return 'unload';
   return guest.tainted ? afterUse(job) : 'sanitize';

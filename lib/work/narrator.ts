@@ -20,6 +20,8 @@ export class Narrator {
   private lines: StoryLine[] = [];
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> = Promise.resolve();
+  /** The database did not take the last lines. */
+  private isAway = false;
 
   constructor(
     private readonly store: Store,
@@ -74,11 +76,18 @@ export class Narrator {
     SIGNALS.step.tell({ requestId, state, step, milliseconds, ok: event.kind === 'ended', ...(error && { error }) });
   }
 
-  /** Writes what was gathered. Failing to is logged and no more: the work itself goes on; an outage keeps the lines. */
+  /**
+   * Writes what was gathered. Failing to is logged and no more: the work itself goes on; an outage keeps the lines, and is
+   * logged once.
+   */
   async flush(): Promise<void> {
-    await this.tell().catch((error: unknown) =>
-      this.log.warn('could not write the story of the reservation', { error }),
-    );
+    try {
+      await this.tell();
+      this.isAway = false;
+    } catch (error) {
+      if (!this.isAway) this.log.warn('could not write the story of the reservation; trying again', { error });
+      this.isAway = true;
+    }
   }
 
   /**

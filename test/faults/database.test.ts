@@ -6,7 +6,7 @@ import knex, { type Knex } from 'knex';
 import { audit } from '../support/auditor';
 import { inLongForm, round, writeTable } from '../support/fault-table';
 import { eventually, Site } from '../support/site';
-import { startedUp } from '../support/started-up';
+import { endAsUsed, startedUp } from '../support/started-up';
 import { MariadbServer } from '../support/store';
 
 /** P6: back to work so soon after the database is. */
@@ -61,7 +61,7 @@ describe('a load goes on through the faults of its database', () => {
         await startedUp(site, requestId);
       }
       expect(site.daemon).toMatchObject({ pid, exitCode: null, signalCode: null });
-      for (const requestId of [first, second]) await site.frontEnd.end(requestId);
+      for (const requestId of [first, second]) await endAsUsed(site, requestId);
       for (const requestId of [first, second]) await site.waitForRequest(requestId, null, 40);
       expect(await audit({ ...site.config, vms: site.vms, datastore: site.datastore })).toEqual([]);
     });

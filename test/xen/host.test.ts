@@ -64,6 +64,16 @@ async function load(subject: LibvirtProvisioner) {
   return runSteps(loadSteps, context, { signal: context.signal });
 }
 
+/** A guest that is not has its reason in its console or in libxl's log. */
+async function expectUp(subject: LibvirtProvisioner): Promise<void> {
+  const status = await subject.powerStatus();
+  const log = `tail -n 20 /var/log/libvirt/libxl/libxl-driver.log; virsh domstate --reason '${subject.domainName}'`;
+  const why = /^(on|blocked)$/.test(String(status))
+    ? ''
+    : `${(await subject.diagnoseGuest()).consoleTail}\n${await dom0.run('sh', '-c', log)}`;
+  expect({ status, why }).toEqual({ status: expect.stringMatching(/^(on|blocked)$/), why: '' });
+}
+
 describeHost('the dom0 of a Xen host', () => host);
 
 describe('a Xen host', () => {
@@ -103,16 +113,17 @@ describe('guests of each kind', () => {
     async (_kind, boot, xml) => {
       const subject = provisioner(boot());
       expect(await load(subject)).toEqual({ kind: 'done' });
-      expect(await subject.powerStatus()).toMatch(/^(on|blocked)$/);
+      await expectUp(subject);
       expect(await dom0.run('virsh', 'dumpxml', subject.domainName)).toMatch(xml);
       await subject.powerOff();
       expect(await subject.powerStatus()).toBe('off');
       await subject.powerOn();
-      expect(await subject.powerStatus()).toMatch(/^(on|blocked)$/);
+      await expectUp(subject);
       await expect(subject.createSnapshot(subject.domainName, 'no')).rejects.toMatchObject({ code: 'LIBVIRT_FAILED' });
       await subject.unload();
       expect(await subject.ownDomains()).toEqual([]);
-      expect(await dom0.list(path.join(folder, 'vms'))).toEqual([]);
+      // The fence's note stays.
+      expect((await dom0.list(path.join(folder, 'vms'))).filter((name) => !name.endsWith('.load'))).toEqual([]);
       expect(await dom0.run('virsh', 'net-dumpxml', 'private')).not.toContain('52:54:00:0b:00:01');
     },
     8 * MINUTE,
