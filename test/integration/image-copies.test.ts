@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
+import { STATE_IDS } from '../../lib/model/states';
 import { auditImages } from '../support/image-audit';
 import { readLab } from '../support/lab';
 import { eventually, Site, type SiteOptions } from '../support/site';
@@ -226,7 +227,9 @@ function makeTiny(to: string, mib: number): void {
 async function joinLibrary(installpath: string, sshport: number): Promise<void> {
   const { database, frontEnd, managementNodeId, lab } = site;
   const other = await frontEnd.ensureManagementNode('other.test', '127.0.0.1', [lab.sshKeyFile]);
-  await database('managementnode').where({ id: other }).update({ sshport, installpath });
+  // It gives its images, and is given no reservations.
+  const stateid = STATE_IDS.maintenance;
+  await database('managementnode').where({ id: other }).update({ sshport, installpath, stateid });
   const type = await database('resourcetype').where({ name: 'managementnode' }).first<{ id: number }>();
   const group = await database('resourcegroup').where({ resourcetypeid: type.id }).first<{ id: number }>();
   for (const subid of [managementNodeId, other]) {
