@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import {
+  copyFileSync,
   type FSWatcher,
   existsSync,
   mkdirSync,
@@ -29,10 +30,12 @@ const sumOf = (file: string) => execFileSync('sha256sum', [file], { encoding: 'u
 let site: Site;
 let watcher: FSWatcher | null = null;
 let proxy: TcpProxy | null = null;
+let letCopiesGo: (() => void) | null = null;
 afterEach(async () => {
+  letCopiesGo?.();
   watcher?.close();
   await proxy?.close();
-  [watcher, proxy] = [null, null];
+  [letCopiesGo, watcher, proxy] = [null, null, null];
   await site?.close();
 }, 60_000);
 
@@ -56,26 +59,37 @@ function watchParts(): ReadonlySet<string> {
   return made;
 }
 
-/** The process that copies into the datastore, stopped in the middle of its work. */
-async function stopCopy(): Promise<number> {
-  let pid: number | undefined;
-  const isUnderWay = () => {
-    pid = readdirSync('/proc')
-      .map(Number)
-      .find((one) => isCopy(one));
-    return pid !== undefined && parts().some((name) => statSync(path.join(site.datastore, name)).size > 0);
-  };
-  for (const end = Date.now() + 60_000; !isUnderWay(); await new Promise((resolve) => setTimeout(resolve, 5))) {
-    if (Date.now() > end) throw new Error(`nobody copies; in the datastore: ${files().join(', ')}`);
-  }
-  process.kill(pid!, 'SIGSTOP');
-  return pid!;
+/**
+ * From now on every copy into the datastore stops itself in the middle, until it gets SIGCONT: in the lab, which has mounts of its
+ * own, another program lies over `cp`.
+ */
+function stopCopies(): void {
+  const real = path.join(site.folder, 'cp');
+  copyFileSync('/usr/bin/cp', real);
+  const text = `#!/bin/sh
+for last; do :; done
+case $last in ${site.datastore}/*.part) head -c 4194304 "$1" >"$last"; kill -STOP $$ ;; esac
+exec ${real} "$@"
+`;
+  writeFileSync(`${real}.stops`, text, { mode: 0o755 });
+  execFileSync('mount', ['--bind', `${real}.stops`, '/usr/bin/cp']);
+  letCopiesGo = () => void execFileSync('umount', ['/usr/bin/cp']);
 }
 
-function isCopy(pid: number): boolean {
+/** The process that stands in the middle of its copy. */
+async function stoppedCopy(): Promise<number> {
+  let found: number | undefined;
+  await eventually(
+    () => Promise.resolve((found = readdirSync('/proc').map(Number).find(isStoppedCopy)) !== undefined),
+    90,
+  );
+  return found!;
+}
+
+function isStoppedCopy(pid: number): boolean {
   try {
-    const [program = '', ...argv] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    return path.basename(program) === 'cp' && argv.some((word) => word.startsWith(site.datastore));
+    const isCopy = readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`\0${site.datastore}`);
+    return isCopy && /^State:\tT/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
   } catch {
     return false;
   }
@@ -96,16 +110,14 @@ const show = (requestId: number) =>
 
 describe('a base image on its way to a host', () => {
   it('counts as an image only when it is whole, whoever is killed with -9 in the middle: it is copied again, or taken over, and the reservation is ready', async () => {
-    const imageFile = path.join(readLab().folder, 'to-be-copied.qcow2');
-    makeLarge(readLab().imageFile, imageFile);
-    await open({ settings: { leaseSeconds: 6 } }, imageFile);
-    rmSync(imageFile);
+    await open({ settings: { leaseSeconds: 6 } }, readLab().imageFile);
+    stopCopies();
     const made = watchParts();
     await site.startDaemon();
     const requestId = await site.reserve({ computer: 'vm1' });
 
     // The daemon dies, and the copy with it, as when the host's power fails.
-    const first = await stopCopy();
+    const first = await stoppedCopy();
     await site.killDaemon();
     for (const pid of [parentOf(first), first]) process.kill(pid, 'SIGKILL');
     expect(files()).toEqual([expect.stringMatching(/\.part$/)]);
@@ -116,7 +128,7 @@ describe('a base image on its way to a host', () => {
     // The daemon dies, and over there the copy goes on: the next one waits for it.
     await site.startDaemon();
     await eventually(() => Promise.resolve(parts().length > 0 && !parts().includes(dead!)), 60);
-    const second = await stopCopy();
+    const second = await stoppedCopy();
     await site.killDaemon();
     const { ino } = statSync(path.join(site.datastore, parts()[0]!));
     await site.startDaemon();
@@ -131,6 +143,8 @@ describe('a base image on its way to a host', () => {
     expect(files()).toEqual(parts());
     expect(await site.computerState('vm1')).toBe('reloading');
     process.kill(second, 'SIGCONT');
+    letCopiesGo!();
+    letCopiesGo = null;
 
     await site.waitUntilReady(requestId, 150);
     expect(statSync(site.masterFile).ino).toBe(ino);
@@ -206,13 +220,6 @@ describe('a base image on its way to a host', () => {
     );
   }, 400_000);
 });
-
-/** With as much behind its partitions that its copy is seen under way. */
-function makeLarge(from: string, to: string): void {
-  execFileSync('cp', ['--no-preserve=mode', from, to]);
-  execFileSync('qemu-img', ['resize', '-q', '-f', 'qcow2', to, '3G']);
-  execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -q -P 170 1G 512M', to]);
-}
 
 /** A guest of 512 bytes, and so much that no compression makes smaller. */
 function makeTiny(to: string, mib: number): void {
