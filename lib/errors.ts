@@ -34,7 +34,7 @@ export const CATALOGUE = {
   HOST_LOGIN_REFUSED: entry(
     'config',
     false,
-    "Put the management node's public key into authorized_keys of the account on the host",
+    'ssh-copy-id -i KEY.pub USER@HOST puts the public key of this node into authorized_keys of the account on the host',
   ),
   COMMAND_FAILED: entry('host', false, 'Run the command on the host by hand to see more'),
   COMMAND_TIMEOUT: entry('host', true, 'Look at what hangs on the host: libvirtd, its storage, its load'),

@@ -5,7 +5,7 @@ import type { Config } from '../config/config';
 import { sqlitePath } from '../config/kinds';
 import { type LoadedConfig, loadConfig, secretsOf } from '../config/load';
 import { ProvisiondError } from '../errors';
-import { HostPool } from '../host/host-pool';
+import type * as HostPools from '../host/host-pool';
 import type { FrontEnd } from '../store/front-end';
 import { type OpenStore, openStore } from '../store/open-store';
 import type { Store } from '../store/store';
@@ -25,7 +25,7 @@ export class App {
   readonly print: Printer;
   private loadedConfig: LoadedConfig | undefined;
   private openedStore: OpenStore | undefined;
-  private hostPool: HostPool | undefined;
+  private hostPool: HostPools.HostPool | undefined;
 
   constructor(private readonly options: AppOptions) {
     this.print = options.print;
@@ -56,13 +56,16 @@ export class App {
     return this.options.stopSignal();
   }
 
-  get hosts(): HostPool {
+  get hosts(): HostPools.HostPool {
     return this.hostsWith([]);
   }
 
   /** @param keyFiles of the management node's row, which go before those of the configuration, as in the daemon */
-  hostsWith(keyFiles: readonly string[]): HostPool {
+  hostsWith(keyFiles: readonly string[]): HostPools.HostPool {
     const { config } = this;
+    // ssh2 is loaded by verbs that reach for a host only.
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    const { HostPool } = require('../host/host-pool') as typeof HostPools;
     this.hostPool ??= new HostPool({
       keyFiles: (keyFiles.length > 0 ? keyFiles : config.sshKeyFiles).filter((file) => fs.existsSync(file)),
       maxLoadsPerHost: config.maxLoadsPerHost,

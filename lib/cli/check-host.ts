@@ -2,6 +2,7 @@
 import type { Host } from '../host/host';
 import { hostFacts } from '../libvirt/host-facts';
 import type { PluginRegistry } from '../plugins/registry';
+import type { HostFacts } from '../model/reservation';
 import type { HostSummary } from '../store/front-end';
 import type { App } from './app';
 import { type Finding, Findings } from './findings';
@@ -28,24 +29,29 @@ export async function checkHost(app: App, { name, facts }: HostSummary, plugins:
     return connection.transport === 'local' ? 'local' : `${connection.user}@${facts.address}:${connection.port}`;
   });
   if (sight === undefined) return findings.all;
-  checkTools(findings, sight);
-  if (sight.virshVersion !== null && sight.libvirtFault === null) {
-    await checkDriver(findings, host, connection.driver, plugins);
+  checkTools(findings, sight, connection);
+  const libvirtAnswers = sight.virshVersion !== null && sight.libvirtFault === null;
+  if (libvirtAnswers) await checkDriver(findings, host, connection.driver, plugins);
+  for (const network of new Set([profile.privateNetwork, profile.publicNetwork])) {
+    if (libvirtAnswers || sight.bridges.includes(network)) checkNetwork(findings, sight, network);
+    else findings.unknown(`network ${network}`, 'libvirt does not answer', `virsh net-info ${network}   # on the host`);
   }
-  for (const network of new Set([profile.privateNetwork, profile.publicNetwork]))
-    checkNetwork(findings, sight, network);
-  for (const folder of sight.folders) checkFolder(findings, folder);
+  for (const folder of sight.folders) checkFolder(findings, folder, connection);
   if (profile.repositoryPath !== null) await checkRepository(app, findings, facts, profile.repositoryPath);
   return findings.all;
 }
 
-function checkTools(findings: Findings, sight: HostSight): void {
+function checkTools(findings: Findings, sight: HostSight, { transport, user }: HostFacts['connection']): void {
+  const account = transport === 'local' ? 'root' : user;
   if (sight.virshVersion === null) {
-    findings.problem('virsh', 'there is no virsh', 'Install libvirt: apt-get install libvirt-daemon-system');
+    findings.problem('virsh', 'there is no virsh', 'apt-get install libvirt-daemon-system   # on the host');
   } else if (sight.libvirtFault !== null) {
-    findings.problem('virsh', sight.libvirtFault, 'Start libvirtd, and let the account use it (group libvirt)');
+    const mend = `systemctl enable --now libvirtd && usermod -aG libvirt ${account}   # on the host`;
+    findings.problem('virsh', sight.libvirtFault, mend);
   } else findings.ok('virsh', sight.virshVersion);
-  if (!sight.hasQemuImg) findings.problem('qemu-img', 'there is no qemu-img', 'apt-get install qemu-utils');
+  if (!sight.hasQemuImg)
+    findings.problem('qemu-img', 'there is no qemu-img', 'apt-get install qemu-utils   # on the host');
+  else findings.ok('qemu-img', 'is there');
 }
 
 /** Which driver it would be, and whether KVM really runs something: the device file alone proves nothing. */
@@ -57,7 +63,8 @@ async function checkDriver(findings: Findings, host: Host, pinned: string | null
   await findings.examine('KVM', async () => {
     const facts = await hostFacts(host);
     if (await facts.kvmWorks()) return 'works';
-    const remedy = 'Switch virtualisation on in the firmware and load kvm_intel or kvm_amd; guests are slow without';
+    const remedy =
+      'modprobe kvm_intel || modprobe kvm_amd   # on the host, with virtualisation on in its firmware; guests are slow without';
     findings.warning(
       'KVM',
       `not there or not working; domain types: ${facts.domainTypes.join(', ') || 'none'}`,
@@ -83,15 +90,22 @@ function checkNetwork(findings: Findings, sight: HostSight, name: string): void 
   }
 }
 
-const RENAME = 'Name one that is there: provisiond host add HOST --private-network NAME --public-network NAME';
+const RENAME = 'provisiond host add HOST --private-network NAME --public-network NAME   # with one that is there';
 
-function checkFolder(findings: Findings, { path, isThere, isWritable, freeMiB }: FolderSight): void {
+function checkFolder(
+  findings: Findings,
+  { path, isThere, isWritable, freeMiB }: FolderSight,
+  { transport, user }: HostFacts['connection'],
+): void {
   const check = `folder ${path}`;
   const space = freeMiB === null ? '' : `, ${freeMiB} MiB free`;
-  if (!isWritable)
-    findings.problem(check, 'cannot be written', 'Let the account that provisiond logs in with write it');
-  else if (freeMiB !== null && freeMiB < LITTLE_SPACE_MIB && !path.startsWith('/tmp/')) {
-    findings.warning(check, `writable${space}`, 'Make room before images are copied there');
+  const account = transport === 'local' ? 'root' : user;
+  if (!isWritable) {
+    findings.problem(check, 'cannot be written', `install -d -o ${account} -m 2775 ${path}   # on the host`);
+  } else if (freeMiB === null) {
+    findings.unknown(check, 'writable; df does not tell how much is free', `df -h ${path}   # on the host`);
+  } else if (freeMiB < LITTLE_SPACE_MIB && !path.startsWith('/tmp/')) {
+    findings.warning(check, `writable${space}`, `provisiond image gc   # or more room for ${path} on the host`);
   } else findings.ok(check, (isThere ? 'writable' : 'will be made') + space);
 }
 
@@ -99,7 +113,7 @@ async function checkRepository(app: App, findings: Findings, facts: HostSummary[
   await findings.examine('repository', async () => {
     const { exitCode } = await app.hosts.get(facts).run(['test', '-r', path], { expect: [0, 1] });
     if (exitCode === 0) return path;
-    findings.problem('repository', `${path} is not there or cannot be read`, 'Mount it, or leave the host without one');
+    findings.problem('repository', `${path} is not there or cannot be read`, `mount ${path}   # on the host`);
     return undefined;
   });
 }

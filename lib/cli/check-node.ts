@@ -1,5 +1,6 @@
 /** What `provisiond check` asks of this node: its keys, its database, its clock. */
 import fs from 'node:fs';
+import os from 'node:os';
 import type { Config } from '../config/config';
 import { describeError } from '../errors';
 import type { HostSummary } from '../store/front-end';
@@ -15,7 +16,7 @@ export function checkKeyFiles({ sshKeyFiles }: Config): Finding[] {
   const findings = new Findings('ssh keys');
   const there = sshKeyFiles.filter((file) => fs.existsSync(file));
   if (there.length === 0) {
-    const remedy = `Make one: ssh-keygen -t ed25519 -N '' -f ${sshKeyFiles[0] ?? '/etc/vcl/vcl.key'}`;
+    const remedy = `ssh-keygen -t ed25519 -N '' -f ${sshKeyFiles[0] ?? '/etc/vcl/vcl.key'}`;
     findings.problem('there', `none of ${sshKeyFiles.join(', ')} is there`, remedy);
   }
   for (const file of there) checkKeyFile(findings, file);
@@ -29,7 +30,7 @@ function checkKeyFile(findings: Findings, file: string): void {
     if (isPrivate) findings.ok('readable', file);
     else findings.warning('readable', `${file} can be read by other accounts`, `chmod 600 ${file}`);
   } catch (error) {
-    findings.problem('readable', describeError(error), `Let the account of provisiond read ${file}`);
+    findings.problem('readable', describeError(error), `chown ${os.userInfo().username} ${file} && chmod 600 ${file}`);
   }
 }
 
@@ -69,7 +70,7 @@ async function checkClock(findings: Findings, store: Store): Promise<void> {
 function judgeClocks(findings: Findings, check: string, whose: string, other: string, seconds: number): void {
   const text = `the clock of ${whose} is ${Math.abs(seconds)} s ${seconds < 0 ? 'behind' : 'ahead of'} ${other}`;
   const remedy =
-    'Set clock and time zone of both alike (NTP, timedatectl set-timezone; of PHP: date.timezone in php.ini)';
+    'timedatectl set-ntp true && timedatectl set-timezone ZONE   # on both alike; of PHP: date.timezone in php.ini';
   if (Math.abs(seconds) >= CLOCK_PROBLEM_SECONDS) findings.problem(check, text, remedy);
   else if (Math.abs(seconds) >= CLOCK_WARNING_SECONDS) findings.warning(check, text, remedy);
   else findings.ok(check, text);

@@ -90,6 +90,7 @@ function checkHostCount(hosts: readonly HostSummary[]): Finding[] {
 
 const MARKS: Record<Finding['verdict'], Cell> = {
   ok: { text: 'ok', style: 'green' },
+  unknown: { text: 'unknown', style: 'dim' },
   warning: { text: 'warning', style: 'yellow' },
   problem: { text: 'PROBLEM', style: 'red' },
 };

@@ -47,8 +47,13 @@ export async function examineDatabase(app: App): Promise<Finding[]> {
   return findings.all;
 }
 
-export async function examineFrontEnd(url: string): Promise<Finding[]> {
+/** @param url null: nobody said where it is */
+export async function examineFrontEnd(url: string | null): Promise<Finding[]> {
   const findings = new Findings('front end');
+  if (url === null) {
+    findings.unknown('answers', 'nobody said where it is', 'provisiond doctor --front-end https://…   # or xmlrpc.url');
+    return findings.all;
+  }
   const mend = `curl -v ${JSON.stringify(url)}`;
   try {
     const answer = await fetch(url, { signal: AbortSignal.timeout(FRONT_END_PATIENCE_MS) });

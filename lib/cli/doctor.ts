@@ -13,7 +13,7 @@ export function addDoctorVerb(program: Command, execute: Execute): void {
       'find what a new site gets wrong before its users do, with the command that mends it; only its speed test writes, a file that it removes',
     examples: ['doctor', 'doctor --front-end https://vcl.example.org/'],
   })
-    .option('--front-end <url>', 'address of the web front end, to be asked whether it answers')
+    .option('--front-end <url>', 'address of the web front end, to be asked whether it answers; default: xmlrpc.url')
     .action((options: { frontEnd?: string }, command: Command) =>
       execute(command, async (app) => tellFindings(app, await diagnose(app, options.frontEnd))),
     );
@@ -31,7 +31,7 @@ async function diagnose(app: App, frontEndUrl: string | undefined): Promise<Find
   const more = await Promise.all([
     examineNode(app),
     isUsable ? examineDatabase(app) : [],
-    frontEndUrl === undefined ? [] : examineFrontEnd(frontEndUrl),
+    examineFrontEnd(frontEndUrl ?? app.config.xmlrpc.url),
     ...pinned.map((host) => examineHost(app, host)),
   ]);
   return [...checked, ...more.flat()];

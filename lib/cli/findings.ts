@@ -5,7 +5,8 @@ export interface Finding {
   /** `configuration`, `database`, `host kvm1` … */
   readonly subject: string;
   readonly check: string;
-  readonly verdict: 'ok' | 'warning' | 'problem';
+  /** `unknown`: it could not be looked at; what cannot be seen is never called ok. */
+  readonly verdict: 'ok' | 'unknown' | 'warning' | 'problem';
   readonly text: string;
   /** What to do; null where nothing is to be done. */
   readonly remedy: string | null;
@@ -19,6 +20,11 @@ export class Findings {
 
   ok(check: string, text: string): void {
     this.add(check, 'ok', text, null);
+  }
+
+  /** @param remedy how to look at it by other means */
+  unknown(check: string, text: string, remedy: string): void {
+    this.add(check, 'unknown', text, remedy);
   }
 
   warning(check: string, text: string, remedy: string): void {

@@ -7,6 +7,7 @@ import { cloudImageXml } from '../libvirt/domain-identity';
 import type { FrontEnd, HostSummary } from '../store/front-end';
 import type { App } from './app';
 import { addImageFileVerbs } from './image-files';
+import { addDeleteVerb } from './instance';
 import { checkImageFile, uploadImage } from './image-upload';
 import { type Execute, addVerb, machineName, wholeNumber } from './verb';
 
@@ -41,6 +42,7 @@ export function addImageVerbs(program: Command, execute: Execute): void {
       execute(command, (app) => addImage(app, file, options)),
     );
   addImageFileVerbs(image, execute);
+  addDeleteVerb(image, execute, 'image');
 }
 
 async function addImage(app: App, file: string, options: ImageOptions): Promise<void> {

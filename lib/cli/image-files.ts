@@ -11,7 +11,7 @@ import { type Execute, addVerb } from './verb';
 
 export function addImageFileVerbs(image: Command, execute: Execute): void {
   addVerb(image, 'list', {
-    about: 'show the image files of all hosts and what stands on them, with their sizes',
+    about: 'show the image files of all hosts (M: master, S: instance) and what stands on them, with their sizes',
     examples: ['image list', 'image list --json'],
   }).action((_options: object, command: Command) => execute(command, listFiles));
   addVerb(image, 'check', {
@@ -60,6 +60,8 @@ interface FileEntry {
 }
 
 interface BaseEntry extends FileEntry {
+  /** M: a master; S: an instance, the slave of one; null: no image of the database. */
+  readonly kind: 'M' | 'S' | null;
   readonly image: string | null;
   readonly sha256: string | null;
   readonly source: string | null;
@@ -76,7 +78,8 @@ function describeHost(
     const use = uses.find(({ imageName }) => imageName === imageNameOf(node.file.path));
     const { sha256 = null, source = null } = record ?? {};
     const note = isBase(places, node.file) ? noteOf(record, use) : 'a disk of its own';
-    return { ...entryOf(node), image: use?.prettyName ?? null, sha256, source, note };
+    const kind = use === undefined ? null : use.isInstance ? 'S' : 'M';
+    return { ...entryOf(node), kind, image: use?.prettyName ?? null, sha256, source, note };
   });
   const broken = tree.broken.map(({ path, backing }) => ({ path, backing }));
   return { host: host.name, error: error === null ? null : describeError(error), bases, broken };
@@ -100,7 +103,10 @@ function treeLines({ host, error, bases, broken }: ReturnType<typeof describeHos
     `${host}:`,
     ...bases.flatMap((base) => {
       const facts = [base.image, base.sha256 && `sha256 ${base.sha256.slice(0, 12)}…`, base.source, base.note];
-      return [`  ${base.path}  ${mib(base)}  ${facts.filter(Boolean).join(', ')}`, ...overlayLines(base, '    ')];
+      return [
+        `  ${base.kind ?? '-'} ${base.path}  ${mib(base)}  ${facts.filter(Boolean).join(', ')}`,
+        ...overlayLines(base, '    '),
+      ];
     }),
     ...broken.map(({ path, backing }) => `  ${path}  BROKEN: it stands on ${backing}, which is not there`),
     ...(bases.length + broken.length === 0 ? ['  no image files'] : []),

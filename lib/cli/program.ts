@@ -1,68 +1,16 @@
 /** The program: all verbs, and what becomes of their errors. */
 import { Command, CommanderError } from 'commander';
 import { asProvisiondError } from '../errors';
-import { App } from './app';
-import { addAuditVerbs } from './audit';
-import { addBootVerbs } from './boot';
-import { addCheckVerb } from './check';
-import { addComputerVerbs } from './computer-add';
-import { addConfigVerb } from './config';
-import { addConnectVerb } from './connect';
-import { addEndVerb } from './end';
+import type * as Apps from './app';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes';
-import { addExtendVerb } from './extend';
-import { addHostVerbs } from './host-add';
-import { addImageVerbs } from './image-add';
-import { addImportVcldVerb } from './import-vcld';
-import { addInitVerb } from './init';
-import { addListVerbs } from './list';
-import { addDoctorVerb } from './doctor';
-import { addExplainVerb } from './explain';
-import { addPlanVerb } from './plan';
-import { addLogLevelVerb } from './log-level';
-import { addManVerb } from './man';
-import { addPluginsVerb } from './plugins';
 import { Printer, type Streams } from './printer';
-import { addRecoverVerb } from './recover';
-import { addReserveVerb } from './reserve';
-import { addRunVerb } from './run';
-import { addShowVerb } from './show';
 import type { Execute, Work } from './verb';
-import { addVmVerbs } from './vm';
-import { addVolumeVerbs } from './volume';
+import { verbsFor } from './verbs';
 
 export interface ProgramOptions extends Streams {
   readonly version: string;
   readonly stopSignal: () => AbortSignal;
 }
-
-const ADD_VERBS = [
-  addRunVerb,
-  addInitVerb,
-  addImportVcldVerb,
-  addCheckVerb,
-  addReserveVerb,
-  addListVerbs,
-  addShowVerb,
-  addConnectVerb,
-  addExtendVerb,
-  addEndVerb,
-  addHostVerbs,
-  addComputerVerbs,
-  addImageVerbs,
-  addAuditVerbs,
-  addRecoverVerb,
-  addBootVerbs,
-  addVmVerbs,
-  addVolumeVerbs,
-  addPluginsVerb,
-  addConfigVerb,
-  addDoctorVerb,
-  addPlanVerb,
-  addExplainVerb,
-  addLogLevelVerb,
-  addManVerb,
-];
 
 /**
  * Runs the verb that the arguments name. Never throws.
@@ -74,7 +22,7 @@ export async function runProgram(args: readonly string[], options: ProgramOption
     exitCode = await executeVerb(command, work, options);
   };
   try {
-    await buildProgram(execute, options, args.includes('--json')).parseAsync(args, { from: 'user' });
+    await buildProgram(execute, options, args).parseAsync(args, { from: 'user' });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return reportUsage(error, args, options);
@@ -82,7 +30,8 @@ export async function runProgram(args: readonly string[], options: ProgramOption
   }
 }
 
-function buildProgram(execute: Execute, options: ProgramOptions, json: boolean): Command {
+function buildProgram(execute: Execute, options: ProgramOptions, args: readonly string[]): Command {
+  const json = args.includes('--json');
   const program = new Command('provisiond')
     .description('Turns reservation rows in a database into running virtual machines on libvirt hosts, and back.')
     .version(options.version)
@@ -93,7 +42,7 @@ function buildProgram(execute: Execute, options: ProgramOptions, json: boolean):
     })
     .addHelpText('after', '\nprovisiond VERB --help shows the options of a verb, and an example.')
     .showHelpAfterError('(provisiond --help lists the verbs)');
-  for (const add of ADD_VERBS) add(program, execute);
+  for (const add of verbsFor(args[0])) add(program, execute);
   return program;
 }
 
@@ -101,6 +50,9 @@ async function executeVerb(command: Command, work: Work, options: ProgramOptions
   const { json, config } = command.optsWithGlobals<{ json?: true; config?: string }>();
   const print = new Printer(options, json === true);
   const { env, stopSignal, version } = options;
+  // Configuration and database are loaded for work only, not for help.
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const { App } = require('./app') as typeof Apps;
   const app = new App({ configFile: config, env, print, version, stopSignal });
   try {
     return (await work(app)) ?? EXIT.ok;

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Config } from '../config/config';
 import { secretsOf } from '../config/load';
-import { type RunningDaemon, startDaemon } from '../daemon';
+import type * as Daemons from '../daemon';
 import { asProvisiondError } from '../errors';
 import { type RootLog, createLogger } from '../log';
 import { Systemd } from '../systemd';
@@ -32,9 +32,12 @@ async function runDaemon(app: App, options: ListenOptions): Promise<ExitCode> {
   for (const secret of secretsOf(config)) log.addSecret(secret);
   const stopSignal = app.stopSignal;
   const stopWatching = endOnDefects(log);
-  let running: RunningDaemon | undefined;
+  let running: Daemons.RunningDaemon | undefined;
   const stopReloading = reloadOnHangup(log, () => running?.reload(withOptions(app.readConfigAgain())));
   try {
+    // Behind it stands nearly everything, which the help of this verb has no need of.
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    const { startDaemon } = require('../daemon') as typeof Daemons;
     const daemon = await startDaemon(config, log, app.version);
     running = daemon;
     const stop = () => {

@@ -1,5 +1,4 @@
 /** `provisiond vm`: asks for operations on VMs by rows of the inbox, watches them, and shows what is known of VMs. */
-import { userInfo } from 'node:os';
 import { type Command, Option } from 'commander';
 import { ProvisiondError } from '../errors';
 import { CRASH_POLICIES, type CrashPolicy } from '../model/vm-rules';
@@ -7,6 +6,7 @@ import { KINDS } from '../operations';
 import type { OperationKind } from '../operations/kind';
 import type { NewOperation } from '../store/vm-front-end';
 import type { App } from './app';
+import { askedBy } from './asked-by';
 import { EXIT, type ExitCode } from './exit-codes';
 import { type Execute, addVerb, machineName, wholeNumber } from './verb';
 import { describeOperation, describeVm, operationTable, vmTable } from './vm-report';
@@ -51,7 +51,7 @@ function addKindVerb(vm: Command, execute: Execute, kind: OperationKind): void {
   const named = has('snapshot')
     ? ' --snapshot before-the-upgrade'
     : has('volume')
-      ? ' --volume home'
+      ? ` --volume home${has('sizeMiB') ? ' --size 10240' : ''}`
       : has('base')
         ? ' --base vm3'
         : '';
@@ -124,7 +124,7 @@ async function ask(app: App, wish: { kind: OperationKind; computer: string; opti
       ...(parallel !== undefined && { parallel }),
       ...(canary && { canary }),
     },
-    requestedBy: options.by ?? `${userInfo().username} (command line)`,
+    requestedBy: askedBy(options.by),
     ...(key !== undefined && { idempotencyKey: key }),
   };
   const frontEnd = await app.frontEnd();

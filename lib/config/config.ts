@@ -36,6 +36,8 @@ export interface Config {
   readonly startProofMs: number;
   /** How long what was replaced is kept, and can be brought back. */
   readonly trashDays: number;
+  /** What the volumes of one VM may add up to; 0: no limit. */
+  readonly volumeQuotaMiB: number;
   readonly retryAttempts: number;
   readonly retryDelayMs: number;
   readonly userPasswordLength: number;

@@ -188,6 +188,11 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
     'How long disks that were replaced are kept, so that the change can be undone.',
     7,
   ),
+  volumeQuotaMiB: setting(
+    wholeNumber(0, 2 ** 30, 'MiB'),
+    'What the volumes of one VM may add up to when an operation makes it larger; 0: there is no limit.',
+    0,
+  ),
 
   metrics: setting(
     listenAddress,

@@ -5,14 +5,15 @@ import { EXIT, FREE_KIB } from './qemu-img';
 export const IN_THE_WAY = 17;
 
 /**
- * Makes the file of a volume under a name that nobody has: `$1` how (overlay, blank, copy) `$2` file `$3` part `$4` KiB needed
- * `$5` format `$6` bytes, 0: as large as the base `$7` base `$8` its format `$9` lock of its image, or nothing.
+ * Makes the file of a volume under a name that nobody has: `$1` how (overlay, blank, copy, thin) `$2` file `$3` part `$4` KiB needed
+ * `$5` format `$6` bytes, 0: as large as the base `$7` base `$8` its format `$9` lock of its image, or nothing
+ * `$10` what a thin copy stands on, or nothing `$11` its format.
  * Written to the disk before it gets its name. Prints `@@free KiB` when they are too few.
  */
 export const MAKE_VOLUME = `
 set -eu
 ${FREE_KIB}
-how=$1 file=$2 part=$3 needed=$4 format=$5 size=$6 base=$7 base_format=$8 lock=$9
+how=$1 file=$2 part=$3 needed=$4 format=$5 size=$6 base=$7 base_format=$8 lock=$9 on=\${10:-} on_format=\${11:-}
 mkdir -p "\${file%/*}"
 fence
 [ ! -e "$file" ] || exit ${IN_THE_WAY}
@@ -33,6 +34,9 @@ blank) qemu-img create -q -f "$format" "$part" "$size" ;;
 copy)
   qemu-img convert -f "$base_format" -O "$format" "$base" "$part"
   [ -z "$size" ] || qemu-img resize -q -f "$format" "$part" "$size" ;;
+thin)
+  if [ -n "$on" ]; then qemu-img convert -f "$base_format" -O "$format" -B "$on" -F "$on_format" "$base" "$part"
+  else qemu-img convert -f "$base_format" -O "$format" "$base" "$part"; fi ;;
 esac
 [ "$format" = raw ] || [ "$how" = copy ] || qemu-img check -q -f "$format" "$part"
 sync "$part"
@@ -80,25 +84,40 @@ done
 `;
 
 /**
- * Empties volumes of a domain that is off and has no saved memory; else nothing. `$1` UUID `$2` mark of this work, then groups
- * of file, format, bytes, base or nothing, format of the base. Each is replaced in one go, by a file that is whole.
+ * Empties volumes of a domain that is off and has no saved memory; else nothing. `$1` UUID `$2` end of the names of unfinished
+ * files, then groups of how, file, format, bytes, base or nothing, format of the base. `anew`: it is replaced in one go, by a
+ * file that is whole. `within`: it holds snapshots, which must stay in it; only what the guest sees begins anew.
  */
 export const REFRESH_VOLUMES = `
 set -u
 ${REFUSE_LIVE}
-uuid=$1 mark=$2 part=
+uuid=$1 unfinished=$2 part=
 shift 2
 fence
 case $(virsh -q domstate "$uuid") in 'shut off') ;; '') exit 1 ;; *) exit 0 ;; esac
 case $(virsh -q dominfo "$uuid" | sed -n 's/^Managed save: *//p') in yes) exit 0 ;; esac
 trap '[ -z "$part" ] || rm -f "$part"' EXIT
-while [ $# -gt 4 ]; do
-  refuse_live "$1" "$2"
-  part=$1.$mark.part
+anew() {
+  part=$1$unfinished
   if [ -n "$4" ]; then qemu-img create -q -f "$2" -F "$5" -b "$4" "$part" "$3" || exit 1
-  else qemu-img create -q -f "$2" "$part" "$3" || exit 1; fi
+  # A full disk keeps no guest from starting.
+  elif ! qemu-img create -q -f "$2" "$part" "$3"; then within "$@" && return; fi
   mv -f "$part" "$1" || exit 1
-  shift 5
+}
+within() {
+  at=0
+  while [ "$at" -lt "$3" ]; do
+    length=$(($3 - at))
+    [ "$length" -le 1073741824 ] || length=1073741824
+    qemu-io -f "$2" -c "write -z -u $at $length" "$1" >/dev/null || exit 1
+    at=$((at + length))
+  done
+  [ -z "$4" ] || qemu-img convert -n -f "$5" -O "$2" "$4" "$1" || exit 1
+}
+while [ $# -gt 5 ]; do
+  refuse_live "$2" "$3"
+  "$1" "$2" "$3" "$4" "$5" "$6"
+  shift 6
 done
 `;
 

@@ -40,7 +40,7 @@ export interface DefinitionEdit {
   readonly disks: readonly DiskEdit[];
   /** What the domain says of itself. */
   readonly image?: Pick<DomainIdentity, 'imageId' | 'imageRevisionId' | 'imageName'> & { readonly prettyName: string };
-  /** The ISO image in its drive. */
+  /** The ISO image in its drive, nothing: none; it boots from it while its disk is empty. */
   readonly media?: string;
 }
 
@@ -99,7 +99,8 @@ export function editDefinition({ text, disks }: Definition, edit: DefinitionEdit
     const loaded = device === 'cdrom' && edit.media !== undefined ? withMedia(kept, edit.media) : kept;
     return block === last ? `${loaded}${added.map((one) => newBlock(block, one)).join('')}` : loaded;
   });
-  const whole = edit.image ? withImage(edited, edit.image) : edited;
+  const booting = edit.media ? withDriveToBootFrom(edited) : edited;
+  const whole = edit.image ? withImage(booting, edit.image) : booting;
   confirm(text, whole, edit);
   return whole;
 }
@@ -116,14 +117,25 @@ function withoutChain(block: string): string {
 
 function withFile(block: string, disk: { path: string; format: string }): string {
   return withoutChain(block)
-    .replace(/(<source\b[^>]*?\bfile=)(?:'[^']*'|"[^"]*")/, (_, before: string) => `${before}'${escape(disk.path)}'`)
+    .replace(/(<source\b[^>]*?\bfile=)(?:'[^']*'|"[^"]*")/, (_, before: string) => `${before}'${escapeXml(disk.path)}'`)
     .replace(/(<driver\b[^>]*?\btype=)(?:'[^']*'|"[^"]*")/, (_, before: string) => `${before}'${disk.format}'`);
 }
 
+/** @param file nothing: its drive is empty */
 function withMedia(block: string, file: string): string {
-  const source = `<source file='${escape(file)}'/>`;
+  if (file === '') return block.replace(/[ \t]*<source\b[^>]*\/>\n?/, '');
+  const source = `<source file='${escapeXml(file)}'/>`;
   if (/<source\b[^>]*\/>/.test(block)) return block.replace(/<source\b[^>]*\/>/, () => source);
   return block.replace(/([ \t]*)<target\b/, (target, space: string) => `${space}${source}\n${target}`);
+}
+
+/** What has an empty disk boots from its drive: once, for then the disk is empty no more, and comes first. */
+function withDriveToBootFrom(text: string): string {
+  return text.replace(/<os\b[^>]*>[\s\S]*?<\/os>/, (os) => {
+    const last = os.match(/[ \t]*<boot\b[^>]*\/>\n?/g)?.at(-1);
+    if (last === undefined || /<boot\b[^>]*cdrom/.test(os)) return os;
+    return os.replace(last, () => `${last}${last.replace(/dev=(['"])[a-z]+/, 'dev=$1cdrom')}`);
+  });
 }
 
 /** A disk as its neighbour is: bus and driver are those that the guest can use. libvirt finds it an address. */
@@ -133,7 +145,7 @@ function newBlock(neighbour: string, { target, disk }: DiskEdit): string {
   const lines = [
     `    <disk type='file' device='disk'>`,
     `      <driver name='${driver?.[1] ?? driver?.[2] ?? 'qemu'}' type='${disk!.format}'/>`,
-    `      <source file='${escape(disk!.path)}'/>`,
+    `      <source file='${escapeXml(disk!.path)}'/>`,
     `      <target dev='${target}' bus='${bus}'/>`,
     `    </disk>`,
   ];
@@ -151,12 +163,12 @@ function withImage(text: string, image: NonNullable<DefinitionEdit['image']>): s
   // The lines that VCL's front end and admins read.
   return identity.replace(/<description>[\s\S]*?<\/description>/, (description) =>
     description
-      .replace(/^(<description>)?image: .*$/m, (_, start = '') => `${start}image: ${escape(prettyName)}`)
-      .replace(/^(<description>)?revision: .*$/m, (_, start = '') => `${start}revision: ${escape(imageName)}`),
+      .replace(/^(<description>)?image: .*$/m, (_, start = '') => `${start}image: ${escapeXml(prettyName)}`)
+      .replace(/^(<description>)?revision: .*$/m, (_, start = '') => `${start}revision: ${escapeXml(imageName)}`),
   );
 }
 
-function escape(text: string): string {
+export function escapeXml(text: string): string {
   const names: Record<string, string> = { '&': 'amp', '<': 'lt', '>': 'gt', "'": 'apos', '"': 'quot' };
   return text.replace(/[&<>'"]/g, (character) => `&${names[character]};`);
 }
@@ -166,7 +178,9 @@ function confirm(before: string, after: string, edit: DefinitionEdit): void {
   const [old, edited] = [before, after].map((text) => parseXml(text, 'a definition').domain!);
   const rest = (domain: XmlNode) => {
     const devices = { ...firstOf(domain, 'devices'), disk: [] };
-    return { ...domain, devices: [devices], metadata: [], description: [] };
+    const os = firstOf(domain, 'os');
+    const boot = childrenOf(os, 'boot').filter(({ $ }) => edit.media === undefined || $?.dev !== 'cdrom');
+    return { ...domain, os: [{ ...os, boot }], devices: [devices], metadata: [], description: [] };
   };
   const { disks, identity } = readDefinition(after, 'the new definition');
   const isAsWanted =
@@ -174,7 +188,7 @@ function confirm(before: string, after: string, edit: DefinitionEdit): void {
       const found = disks.find((one) => one.target === target);
       return disk === null ? !found : found?.file === disk.path && found.format === disk.format;
     }) &&
-    (edit.media === undefined || disks.some(({ device, file }) => device === 'cdrom' && file === edit.media)) &&
+    (edit.media === undefined || disks.some(({ device, file }) => device === 'cdrom' && (file ?? '') === edit.media)) &&
     (edit.image === undefined || identity === null || identity.imageRevisionId === edit.image.imageRevisionId);
   if (isAsWanted && isDeepStrictEqual(squeeze(rest(old!)), squeeze(rest(edited!)))) return;
   throw new ProvisiondError('INTERNAL', 'the definition of the domain could not be changed as it was meant');

@@ -1,6 +1,7 @@
 /** VCL's libvirt module for one reservation's computer: the seed's subroutines by their names. */
 import type { NodeStatus, PowerStatus } from '../model/power';
 import type { Reservation } from '../model/reservation';
+import { readVolumeId } from '../model/volume';
 import type { DomainIdentity } from '../model/identity';
 import type { DomainXml, GuestStatus, HostFactsForDriver, HypervisorDriver } from '../plugins/api';
 import { findError } from '../errors';
@@ -105,8 +106,19 @@ export class LibvirtProvisioner implements Provisioner {
     const { revisionId } = this.reservation.image;
     if (!domain || !isUp(domain)) return 'RELOAD';
     if (domain.identity !== null && domain.identity.imageRevisionId !== revisionId) return 'RELOAD';
+    if (await this.hasChangedDisks()) return 'RELOAD';
     if (guest === null || guest.tainted || guest.imageRevisionId !== revisionId) return 'RELOAD';
     return guest.postLoadDone ? 'READY' : 'POST_LOAD';
+  }
+
+  async hasChangedDisks(): Promise<boolean> {
+    const active = await this.activeDomain();
+    const seen = (await this.computer.view.current()).domains.find(({ uuid }) => uuid === active?.uuid);
+    const { shortName } = this.computer.names;
+    return (seen?.disks ?? []).some((file) => {
+      const id = readVolumeId(shortName, file);
+      return id?.type === 'system' && id.generation > 0;
+    });
   }
 
   async powerStatus(): Promise<PowerStatus | null> {

@@ -4,6 +4,7 @@ import type { PowerStatus } from '../model/power';
 import type { HostedComputer } from './hosted-computer';
 import type { DomainSight } from './provisioner';
 import { virshError } from './virsh';
+import { emptyVolumes, temporaryFiles, type VolumesWork } from './volume-files';
 
 /** Runs, waiting for something to do or not: Xen calls an idle guest blocked. */
 export function isUp({ state }: DomainSight): boolean {
@@ -61,14 +62,27 @@ case $(virsh -q domstate "$1") in 'shut off'*) exit 0 ;; esac
 virsh -q destroy "$1"
 `;
 
-/** @throws DOMAIN_START_FAILED */
+/** One that starts cold finds its temporary volumes empty. @throws DOMAIN_START_FAILED, HOST_DISK_FULL */
 export async function startDomain(computer: HostedComputer, domain: DomainSight): Promise<void> {
+  // What is emptied is off: a crashed guest still has its disks open.
+  if (domain.state === 'crashed') await stopDomain(computer, domain);
+  await emptyTemporaries(computer, domain);
   await setPower(computer, domain, 'running', async () => {
     const doing = `starting domain ${domain.name} on host ${computer.host.name}`;
     const result = await computer.runScript(START, [domain.uuid], doing);
     if (result.exitCode === 0) return;
     throw virshError('DOMAIN_START_FAILED', doing, result);
   });
+}
+
+/** Most VMs have none, which what is known of the host tells; the script looks for itself whether the domain is off. */
+async function emptyTemporaries(computer: HostedComputer, { uuid, name }: DomainSight): Promise<void> {
+  const { host, names, profile } = computer;
+  const seen = (await computer.view.current()).domains.find((domain) => domain.uuid === uuid);
+  const unfinished = computer.unfinished('');
+  const runScript: VolumesWork['runScript'] = (text, args, doing) => computer.runScript(text, args, doing);
+  const work = { host, vmPath: profile.vmPath, shortName: names.shortName, unfinished, runScript };
+  await emptyVolumes(work, { uuid, name }, temporaryFiles(names.shortName, seen?.disks ?? []));
 }
 
 /** Pulls the plug. @throws LIBVIRT_FAILED */
@@ -89,7 +103,7 @@ export async function resetDomain(computer: HostedComputer, domain: DomainSight)
   // Off with its memory saved: a start alone would bring back what is to begin anew.
   if (domain.hasManagedSave && domain.state === 'shut off') await startDomain(computer, domain);
   await stopDomain(computer, domain);
-  await startDomain(computer, domain);
+  await startDomain(computer, { ...domain, state: 'shut off' });
 }
 
 async function setPower(computer: HostedComputer, { uuid }: DomainSight, state: string, work: () => Promise<void>) {

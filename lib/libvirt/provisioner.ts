@@ -61,6 +61,11 @@ export interface Provisioner {
   /** @param guest what the guest's `currentimage.txt` says; null when the guest does not answer */
   nodeStatus(guest: GuestStatus | null): Promise<NodeStatus>;
   powerStatus(): Promise<PowerStatus | null>;
+  /**
+   * Whether operations gave its domain another system volume than a load did: a clone's, for example, which says of itself all that
+   * its base's guest did, and is nobody's fresh machine.
+   */
+  hasChangedDisks(): Promise<boolean>;
   powerOn(): Promise<void>;
   powerOff(): Promise<void>;
   powerReset(): Promise<void>;

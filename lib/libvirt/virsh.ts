@@ -59,8 +59,16 @@ export function complaints(stderr: string): string[] {
   return [...stderr.matchAll(/^error: (.+)$/gm)].map((found) => found[1]!.trim()).filter((text) => text !== '');
 }
 
-/** The error for a virsh that failed: what it said last is the reason, what it said first is the deed. */
+/** libvirtd is gone or goes: whatever was asked for, it was not refused, and may even have been done. */
+const AWAY =
+  /failed to connect to the hypervisor|Failed to connect socket|(cannot|unable to) (recv|write) data|End of file while reading data|client socket is closed|Disconnected from .* due to/i;
+
+/**
+ * The error for a virsh that failed: what it said last is the reason, what it said first is the deed.
+ * @param code when libvirt said no; one that is away is LIBVIRT_FAILED, which is tried again
+ */
 export function virshError(code: ErrorCode, doing: string, result: { exitCode: number; stderr: string }) {
   const said = complaints(result.stderr).join(': ') || result.stderr.trim() || `exit code ${result.exitCode}`;
-  return new ProvisiondError(code, `${doing}: ${said}`, { details: { exitCode: result.exitCode } });
+  const actual = AWAY.test(said) ? 'LIBVIRT_FAILED' : code;
+  return new ProvisiondError(actual, `${doing}: ${said}`, { details: { exitCode: result.exitCode } });
 }

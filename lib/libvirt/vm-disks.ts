@@ -4,24 +4,15 @@
  */
 import path from 'node:path';
 import { ProvisiondError } from '../errors';
-import { script } from '../host/host';
 import type { RunResult } from '../host/host';
 import { explain, type Work } from '../images/copy-work';
-import { type DiskInfo, parseDiskInfo } from '../images/disk-info';
-import {
-  IN_THE_WAY,
-  LOOK_AT_VOLUMES,
-  MAKE_VOLUME,
-  MOVE_VOLUMES,
-  REFRESH_VOLUMES,
-  REMOVE_VOLUMES,
-} from '../images/volume-scripts';
+import { IN_THE_WAY, MAKE_VOLUME, MOVE_VOLUMES, REMOVE_VOLUMES } from '../images/volume-scripts';
 import { imageLock } from '../model/names';
 import type { DiskFile } from '../model/volume';
 import { type Definition, readDefinition } from './definition';
-import { drawMark, splitSections } from './sections';
 import { virshError } from './virsh';
 import type { Vm } from './vm';
+import { emptyVolumes, lookAtVolumes, type VolumesPlace, type VolumesSight, type VolumesWork } from './volume-files';
 import type { VmSight } from './vm-sight';
 
 /** How the file of a volume is made; `size` in bytes, left out: as large as the base. */
@@ -32,19 +23,19 @@ export type Making =
       readonly imageName: string | null;
       readonly size?: number;
     }
+  /** A copy of `base` that holds only what it has besides what it stands on. */
+  | {
+      readonly how: 'thin';
+      readonly base: DiskFile;
+      readonly on: DiskFile | null;
+      readonly imageName: string | null;
+      readonly size: number;
+    }
   | { readonly how: 'blank'; readonly size: number }
   /** It is there already, elsewhere: it only gets its place back. */
   | { readonly how: 'move'; readonly from: string }
   /** It is where it belongs already. */
   | { readonly how: 'keep' };
-
-export interface VolumesSight {
-  readonly freeKiB: number;
-  /** All files of the computer in the folder of the disks and in the trash. */
-  readonly files: readonly string[];
-  /** Of the files asked for; those that are not there are left out. */
-  readonly infos: ReadonlyMap<string, DiskInfo & { readonly isOpen: boolean }>;
-}
 
 const NOT_STARTED = 18;
 
@@ -101,27 +92,13 @@ export class VmDisks {
   }
 
   /** @throws COMMAND_FAILED for a file that is not what it is said to be */
-  async look(disks: readonly DiskFile[]): Promise<VolumesSight> {
+  look(disks: readonly DiskFile[]): Promise<VolumesSight> {
+    return lookAtVolumes(this.place, disks);
+  }
+
+  private get place(): VolumesPlace {
     const { vmPath } = this.profile;
-    const mark = drawMark();
-    const pairs = disks.flatMap(({ path: file, format }) => [file, format]);
-    const argv = script(LOOK_AT_VOLUMES, mark, vmPath, this.vm.parts.computer.shortName, ...pairs);
-    const result = await this.vm.host.run(argv);
-    const sections = splitSections(result.stdout, mark);
-    if (!sections.has('end')) {
-      throw new ProvisiondError(
-        'COMMAND_FAILED',
-        `the look at the volumes on host ${this.vm.host.name} came back incomplete`,
-      );
-    }
-    const lines = (name: string) => (sections.get(name) ?? []).filter((line) => line !== '');
-    const infos = disks.flatMap(({ path: file }) => {
-      const said = sections.get(`info ${file}`);
-      if (!said) return [];
-      const info = parseDiskInfo(said.join('\n'), `${file} on host ${this.vm.host.name}`);
-      return [[file, { ...info, isOpen: sections.has(`busy ${file}`) }] as const];
-    });
-    return { freeKiB: Number(lines('free')[0] ?? 0), files: lines('files'), infos: new Map(infos) };
+    return { host: this.vm.host, vmPath, shortName: this.vm.parts.computer.shortName };
   }
 
   /** @throws HOST_DISK_FULL, CONFLICT when there is a file of that name */
@@ -133,9 +110,11 @@ export class VmDisks {
     const lock = base?.imageName ? imageLock(this.profile, base.imageName) : '';
     const neededKiB = how === 'overlay' ? OVERLAY_NEEDS_KIB : Math.ceil(size / 1024);
     const args = [how, disk.path, `${disk.path}.${this.vm.fence.mark}.part`, how === 'blank' ? 1024 : neededKiB];
+    const on = making.how === 'thin' ? making.on : null;
     const more = [disk.format, size, base?.base.path ?? '', base?.base.format ?? '', lock];
+    const ground = [on?.path ?? '', on?.format ?? ''];
     const doing = `making volume ${disk.path}`;
-    const result = await this.vm.script(doing, MAKE_VOLUME, [...args, ...more], { long: true });
+    const result = await this.vm.script(doing, MAKE_VOLUME, [...args, ...more, ...ground], { long: true });
     this.judge(result, { doing, neededKiB, failure: 'COMMAND_FAILED' });
   }
 
@@ -156,16 +135,10 @@ export class VmDisks {
   }
 
   /** Empties volumes of a domain that is off; what has a base begins on it again. Nothing when it is not off. */
-  async refresh({ uuid, name }: Pick<VmSight, 'uuid' | 'name'>, disks: readonly DiskFile[]): Promise<void> {
-    const { infos } = await this.look(disks);
-    const args = disks.flatMap(({ path: file, format }) => {
-      const info = infos.get(file);
-      if (!info) return [];
-      return [file, format, info.virtualSizeBytes, info.backingFileActualPath ?? '', info.backingFormat ?? 'raw'];
-    });
-    const doing = `emptying the temporary volumes of domain ${name}`;
-    const result = await this.vm.script(doing, REFRESH_VOLUMES, [uuid, this.vm.fence.mark, ...args]);
-    this.judge(result, { doing, failure: 'COMMAND_FAILED' });
+  refresh(domain: Pick<VmSight, 'uuid' | 'name'>, disks: readonly DiskFile[]): Promise<void> {
+    const unfinished = `.${this.vm.fence.mark}.part`;
+    const runScript: VolumesWork['runScript'] = (text, args, doing) => this.vm.script(doing, text, args);
+    return emptyVolumes({ ...this.place, unfinished, runScript }, domain, disks);
   }
 
   /** @returns whether the domain runs, and ran without a break, for that long */

@@ -52,4 +52,8 @@ export interface ImageUse {
   readonly computers: number;
   /** Operations that are not over and name it. */
   readonly operations: number;
+  /** Instances that are its slaves, and that are there. */
+  readonly instances: number;
+  /** It is an instance itself. */
+  readonly isInstance: boolean;
 }

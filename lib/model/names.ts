@@ -106,7 +106,16 @@ export function generatedMac(managementNodeId: number, computerId: number, inter
 
 /** Version 8 UUID (RFC 9562, custom) of a load: a new one for each load, the same again when a load is resumed. */
 export function domainUuid(managementNodeId: number, computerId: number, loadId: string): string {
-  const hash = createHash('sha256').update(`domain ${managementNodeId} ${computerId} ${loadId}`).digest();
+  return uuidOf(`domain ${managementNodeId} ${computerId} ${loadId}`);
+}
+
+/** Of an instance image: the same again when its operation is resumed, another one for each operation and load. */
+export function instanceUuid(operationId: number, domainUuid: string): string {
+  return uuidOf(`instance ${operationId} ${domainUuid}`);
+}
+
+function uuidOf(text: string): string {
+  const hash = createHash('sha256').update(text).digest();
   hash[6] = (hash[6]! & 0x0f) | 0x80;
   hash[8] = (hash[8]! & 0x3f) | 0x80;
   const hex = hash.toString('hex');

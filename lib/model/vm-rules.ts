@@ -58,8 +58,9 @@ const CANCELLED_BY_HARD_SHUTDOWN = new Set<string>([
   // Beyond the Xen API: a harder operation is never held up by a softer one, whichever that is.
   ...['start', 'resume', 'pause', 'unpause', 'wake', 'snapshot', 'checkpoint', 'revert', 'delete_snapshot'],
   // They go back to the old disks on their way out.
-  ...['restore', 'undo', 'add_volume', 'remove_volume', 'clear_temporary'],
+  ...['restore', 'undo', 'add_volume', 'remove_volume', 'clear_temporary', 'compact'],
   ...['clone', 'rebase', 'rebase_clones', 'flatten', 'prepare_base'],
+  ...['capture_instances', 'deploy_appliance'],
 ]);
 const CANCELLED_BY_HARD_REBOOT = new Set<string>(
   [...CANCELLED_BY_HARD_SHUTDOWN].filter((kind) => kind !== 'shutdown' && kind !== 'hard_reboot'),

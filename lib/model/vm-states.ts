@@ -48,6 +48,7 @@ export const POWER_TABLE = {
   add_volume:        row('same',      'E',         'same',      'E',         'E'),
   remove_volume:     row('same',      'E',         'same',      'E',         'E'),
   clear_temporary:   row('same',      'E',         'E',         'E',         'E'),
+  compact:           row('same',      'E',         'E',         'E',         'E'),
   prepare_base:      row('Halted',    'E',         'Halted',    'E',         'E'),
   remove_base:       row('same',      'E',         'E',         'E',         'E'),
   clone:             row('same',      'E',         'same',      'E',         'E'),

@@ -228,6 +228,7 @@ function judge(file: SurveyedImage, uses: readonly ImageUse[], needed: ReadonlyS
   if (use.requests > 0) return { keep: true, says: 'a request that is not over names it' };
   if (use.computers > 0) return { keep: true, says: 'a computer is loaded with it' };
   if (use.operations > 0) return { keep: true, says: 'an operation that is not over names it' };
+  if (use.instances > 0) return { keep: true, says: 'it is the master of instances' };
   return { keep: false, says: `image ${use.prettyName} is deleted` };
 }
 

@@ -7,6 +7,10 @@ import { prepare_base } from './clones/prepare';
 import { rebase } from './clones/rebase';
 import { rebase_clones } from './clones/rebase-clones';
 import { remove_base } from './clones/remove';
+import { capture_instances } from './instances/capture';
+import { delete_image } from './instances/delete-image';
+import { deploy_appliance } from './instances/deploy';
+import { promote_instance } from './instances/promote';
 import { pause, unpause, wake } from './power/pause';
 import { clean_reboot, hard_reboot } from './power/reboot';
 import { power_state_reset } from './power/reset';
@@ -14,6 +18,7 @@ import { clean_shutdown, hard_shutdown, shutdown } from './power/shutdown';
 import { resume, start } from './power/start';
 import { suspend } from './power/suspend';
 import { add_volume, remove_volume } from './volumes/data';
+import { compact } from './volumes/compact';
 import { restore } from './volumes/restore';
 import { clear_temporary } from './volumes/temporary';
 import { undo } from './volumes/undo';
@@ -23,8 +28,9 @@ const ALL: readonly OperationKind[] = [
   ...[start, pause, unpause, suspend, resume],
   ...[clean_shutdown, hard_shutdown, shutdown, clean_reboot, hard_reboot, wake, power_state_reset],
   ...[snapshot, checkpoint, revert, delete_snapshot],
-  ...[restore, undo, add_volume, remove_volume, clear_temporary],
+  ...[restore, undo, add_volume, remove_volume, clear_temporary, compact],
   ...[prepare_base, remove_base, clone, flatten, rebase, rebase_clones],
+  ...[capture_instances, deploy_appliance, promote_instance, delete_image],
 ];
 
 export const KINDS: ReadonlyMap<string, OperationKind> = new Map(ALL.map((kind) => [kind.name, kind]));

@@ -5,14 +5,18 @@
 import { z } from 'zod';
 import type { Config } from '../config/config';
 import { ProvisiondError } from '../errors';
+import type { Host } from '../host/host';
 import type { Vm } from '../libvirt/vm';
 import type { VmSight } from '../libvirt/vm-sight';
 import type { Log } from '../log';
+import type { Appliance } from '../model/instance';
+import type { HostFacts } from '../model/reservation';
 import type { UnderWay } from '../model/vm-rules';
 import type { Condition } from '../model/vm-states';
 import type { Step } from '../steps/step';
 import type { Operation, VmComputer } from '../store/operation-store';
 import type { Lease, Store } from '../store/store';
+import type { Captured, CapturePlan } from './instances/plan';
 import type { ChangePlan } from './volumes/plan';
 
 /** What every operation works with. */
@@ -22,6 +26,7 @@ export interface OperationJob<A = unknown> {
   readonly lease: Lease;
   readonly store: Store;
   readonly config: Config;
+  readonly hosts: { get(facts: HostFacts): Host };
   readonly log: Log;
   readonly signal: AbortSignal;
   /** What the checks found when they passed; null: they have not passed yet. Outlives this process. */
@@ -41,6 +46,14 @@ export interface Journal {
   readonly plan?: ChangePlan;
   /** What was there before is being removed: there is no way back any more. */
   readonly settled?: true;
+  /** Of one VM of several: the operation that its own change counts as; the UUID of its domain when it was undeployed. */
+  readonly operationId?: number;
+  readonly undeployed?: string;
+  /** Of operations on several VMs: what each of them has of its own, by `computer.id`. */
+  readonly members?: Readonly<Record<string, Journal>>;
+  /** Of captures of appliances: what is to be made, and what was reached, by `computer.id`. */
+  readonly capture?: CapturePlan;
+  readonly captured?: Readonly<Record<string, Captured>>;
 }
 
 /** The job of an operation on a VM. */
@@ -51,6 +64,12 @@ export interface VmJob<A = unknown> extends OperationJob<A> {
   readonly underWay: () => readonly UnderWay[];
   /** Ends or waits for what is under way, as the rules say. @throws the signal's reason */
   makeRoom(): Promise<void>;
+}
+
+/** The job of an operation on all VMs of an appliance: each has a job of its own, with a journal of its own in the common one. */
+export interface ApplianceJob<A = unknown> extends OperationJob<A> {
+  readonly appliance: Appliance;
+  readonly members: readonly VmJob[];
 }
 
 /** An end that is no failure: nobody wanted more than to know. */
@@ -79,11 +98,25 @@ export interface FreeKind<A = unknown> extends KindBase<A> {
   readonly steps: readonly Step<OperationJob<A>, Ending>[];
 }
 
-export type OperationKind<A = unknown> = VmKind<A> | FreeKind<A>;
+/** Moves the VMs of an appliance, which its arguments name. */
+export interface ApplianceKind<A = unknown> extends KindBase<A> {
+  readonly subject: 'appliance';
+  readonly steps: readonly Step<ApplianceJob<A>, Ending>[];
+}
+
+export type ApplianceStep<A = unknown> = Step<ApplianceJob<A>, Ending>;
+
+export type OperationKind<A = unknown> = VmKind<A> | FreeKind<A> | ApplianceKind<A>;
 
 /** Steps see the arguments as their schema has made them; the registry need not know which. */
 export function vmKind<A>(kind: Omit<VmKind<A>, 'subject'>): VmKind {
   return { subject: 'vm', ...kind } as unknown as VmKind;
+}
+
+export function applianceKind<A extends { readonly appliance: string }>(
+  kind: Omit<ApplianceKind<A>, 'subject'>,
+): ApplianceKind {
+  return { subject: 'appliance', ...kind } as unknown as ApplianceKind;
 }
 
 export function freeKind<A>(kind: Omit<FreeKind<A>, 'subject'>): FreeKind {

@@ -23,10 +23,11 @@ h1 { font-size: 1.5em; margin: 1em 0 .4em; }
 h2 { font-size: 1.15em; margin: 1.6em 0 .4em; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
-caption { text-align: left; color: var(--dim); padding: .3em 0; }
+caption { text-align: left; font-weight: 600; padding: 1em 0 .3em; }
 th, td { text-align: left; vertical-align: top; padding: .35em .9em .35em 0; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; white-space: nowrap; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+th { font-weight: 600; } thead th, td.time { white-space: nowrap; }
+tbody th { min-width: 8em; max-width: 34em; overflow-wrap: anywhere; }
+td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .good { color: var(--good); } .busy { color: var(--busy); } .bad { color: var(--bad); font-weight: 600; }
 .dim { color: var(--dim); }
 .counts { display: flex; flex-wrap: wrap; gap: .8em; padding: 0; margin: .6em 0 1.2em; list-style: none; }
@@ -38,12 +39,35 @@ svg.bar { display: block; width: 100%; min-width: 14em; height: 1.1em; margin-to
 svg.bar .track { fill: var(--panel); }
 svg.bar .done, svg.meter .used { fill: var(--accent); } svg.bar .failed { fill: var(--bad); }
 svg.bar .running { fill: var(--busy); } svg.bar .undone, svg.bar .already, svg.bar .note { fill: var(--dim); }
-svg.meter { width: 9em; height: .7em; } svg.meter .track { fill: var(--line); }
-td.line { width: 45%; }
+svg.meter { display: block; width: 9em; height: .7em; margin-top: .4em; border-radius: .35em; }
+svg.meter .track { fill: var(--line); } svg.meter.high .used { fill: var(--busy); } svg.meter.full .used { fill: var(--bad); }
+.whole { white-space: nowrap; }
+td.line { width: 38%; }
 .tree, .tree ul { list-style: none; padding-left: 1.3em; }
 .tree ul { border-left: 2px solid var(--line); margin-left: .2em; }
 .tree li { padding: .15em 0; }
 code { font-size: .93em; overflow-wrap: anywhere; }
+td > div { min-width: 0; }
+tbody tr:hover { background: var(--panel); }
+footer { padding: 1em 1.4em; color: var(--dim); border-top: 1px solid var(--line); }
+@media (max-width: 48em) {
+  header, main, footer { padding-left: 1em; padding-right: 1em; }
+  nav ul { gap: .3em 1em; }
+  #status { margin-left: 0; }
+  .scroll { overflow-x: visible; }
+  table, caption, tbody, tr, th, td { display: block; width: auto; }
+  thead { position: absolute; left: -99em; }
+  tr { border: 1px solid var(--line); border-radius: .5em; padding: .5em .9em; margin: .6em 0; background: var(--panel); }
+  tbody th { min-width: 0; max-width: none; }
+  th, td { border: 0; padding: .15em 0; white-space: normal; overflow-wrap: anywhere; }
+  td { display: grid; grid-template-columns: 8em 1fr; gap: .6em; }
+  td::before { content: attr(data-label); color: var(--dim); }
+  td.number { text-align: left; }
+  tr:has(td.line) td { display: inline-flex; gap: .4em; margin-right: 1.2em; }
+  tr td.line { display: block; width: auto; margin: .2em 0 0; } td.line::before { content: none; }
+  svg.bar { min-width: 0; } svg.bar .track { fill: var(--line); }
+  .tree, .tree ul { padding-left: .8em; }
+}
 `;
 
 /**

@@ -1,4 +1,5 @@
 /** The time line of a reservation: where each step stands on it. A pure function of its story. */
+import { WAITING_STATES } from '../model/states';
 import type { TimelineEntry } from '../store/front-end';
 
 export interface Bar {
@@ -20,6 +21,32 @@ const RESULTS: Readonly<Record<string, Bar['result']>> = {
   skipped: 'already',
   undone: 'undone',
 };
+
+/** Where a bar stands on the axis. */
+export interface Place {
+  readonly atMs: number;
+  readonly lengthMs: number;
+}
+
+/**
+ * The axis leaves out the waits for people: a quarter of an hour before somebody presses a button would make a load of
+ * seconds invisible. Such a wait has a place of no length.
+ * @returns the places of the bars, in their order, and the length of the axis
+ */
+export function placeBars(bars: readonly Bar[]): { readonly places: readonly Place[]; readonly wholeMs: number } {
+  const waits = bars.filter(isWaitForPeople);
+  const places = bars.map((bar): Place => {
+    const left = waits.map(({ startMs, lengthMs }) => Math.max(0, Math.min(bar.startMs - startMs, lengthMs)));
+    const atMs = bar.startMs - left.reduce((sum, length) => sum + length, 0);
+    return { atMs, lengthMs: isWaitForPeople(bar) ? 0 : bar.lengthMs };
+  });
+  return { places, wholeMs: Math.max(1, ...places.map(({ atMs, lengthMs }) => atMs + lengthMs)) };
+}
+
+/** A step that waits, of a state that is there to wait. */
+export function isWaitForPeople({ state, step }: Pick<Bar, 'state' | 'step'>): boolean {
+  return /^wait/.test(step) && WAITING_STATES.some((known) => known === state);
+}
 
 /**
  * The events hold the time of their end in whole seconds and the length of the step in ms: a step begins where the one

@@ -40,7 +40,7 @@ export function frame({ title, path, node, version, status }: Frame, sections: H
       <body>
         <a class="skip" href="#main">To the content</a>
         <header>
-          <strong>provisiond</strong>
+          <strong>provisiond <span class="dim">${node}</span></strong>
           <nav aria-label="Main">
             <ul>
               ${links}
@@ -53,7 +53,7 @@ export function frame({ title, path, node, version, status }: Frame, sections: H
           <h1>${title}</h1>
           ${sections}
         </main>
-        <footer class="skip">provisiond ${version}</footer>
+        <footer>provisiond ${version} on ${node}, read-only</footer>
       </body>
     </html>`;
 }
@@ -62,31 +62,39 @@ export type Cell = Html | string | number | null;
 
 export interface Column {
   readonly name: string;
-  readonly kind?: 'number' | 'line';
+  readonly kind?: 'number' | 'line' | 'time';
 }
 
-/** The first cell of a row names it. */
+/**
+ * The first cell of a row names it. On a narrow screen each row is a card (assets.ts): then a cell says what it is by its
+ * `data-label`, and the roles keep the table a table for screen readers.
+ */
 export function table(caption: string, columns: readonly Column[], rows: readonly (readonly Cell[])[]): Html {
-  const heads = columns.map(({ name, kind }) => html`<th scope="col" class="${kind ?? ''}">${name}</th>`);
+  const heads = columns.map(
+    ({ name, kind }) => html`<th scope="col" role="columnheader" class="${kind ?? ''}">${name}</th>`,
+  );
   const body = rows.map((cells) => {
     const [first, ...others] = cells.map(shown);
-    const data = others.map((cell, index) => html`<td class="${columns[index + 1]?.kind ?? ''}">${cell}</td>`);
-    return html`<tr>
-      <th scope="row">${first}</th>
+    const data = others.map((cell, index) => {
+      const { name = '', kind = '' } = columns[index + 1] ?? {};
+      return html`<td role="cell" class="${kind}" data-label="${name}"><div>${cell}</div></td>`;
+    });
+    return html`<tr role="row">
+      <th scope="row" role="rowheader">${first}</th>
       ${data}
     </tr>`;
   });
   return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}">
-    <table>
+    <table role="table">
       <caption>
         ${caption}
       </caption>
-      <thead>
-        <tr>
+      <thead role="rowgroup">
+        <tr role="row">
           ${heads}
         </tr>
       </thead>
-      <tbody>
+      <tbody role="rowgroup">
         ${body}
       </tbody>
     </table>
@@ -139,9 +147,10 @@ export function duration(milliseconds: number): string {
 /** A share as a bar beside the numbers that say the same. */
 export function meter(used: number, whole: number, unit: string): Html {
   const share = whole > 0 ? Math.min(100, Math.round((used / whole) * 100)) : 0;
-  return html`<svg class="meter" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
+  const level = share >= 95 ? 'full' : share >= 80 ? 'high' : '';
+  return html`<svg class="meter ${level}" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
       <rect class="track" width="100" height="10" />
       <rect class="used" width="${share}" height="10" />
     </svg>
-    ${used} of ${whole} ${unit}`;
+    <span class="whole">${used} of ${whole} ${unit}</span>`;
 }

@@ -5,6 +5,7 @@ import type { OperationDetails } from '../store/vm-front-end';
 import { type Cell, type Html, table, word } from './layout';
 
 const COLUMNS = ['Operation', 'Kind', 'Computer', 'State', 'Done', 'Step', 'Asked by', 'Asked', 'Ended'];
+const KINDS: Readonly<Record<string, 'number' | 'time'>> = { Done: 'number', Asked: 'time', Ended: 'time' };
 
 export function operationsView(operations: readonly OperationDetails[]): Html {
   const isUnderWay = ({ ended }: OperationDetails) => ended === null;
@@ -27,7 +28,7 @@ function list(caption: string, operations: readonly OperationDetails[], none: st
   if (operations.length === 0) return html`<p>${none}</p>`;
   return table(
     caption,
-    COLUMNS.map((name) => ({ name, ...(name === 'Done' && { kind: 'number' as const }) })),
+    COLUMNS.map((name) => ({ name, ...(KINDS[name] && { kind: KINDS[name] }) })),
     operations.map(row),
   );
 }

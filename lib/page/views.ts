@@ -4,7 +4,7 @@ import type { HostSurvey } from '../libvirt/host-survey';
 import { printable } from '../log-line';
 import type { Verdict } from '../plugins/loader';
 import type { ImageSummary, ReservationSummary } from '../store/front-end';
-import { type Bar, barsOf } from './bars';
+import { type Bar, type Place, barsOf, isWaitForPeople, placeBars } from './bars';
 import { type Cell, type Html, duration, meter, table, word } from './layout';
 import type { PublicDetails, SeenHost } from './sight';
 
@@ -57,6 +57,7 @@ export function countsByStatus(reservations: readonly ReservationSummary[]): Map
 export function requestView(details: PublicDetails, now: string): Html {
   const bars = barsOf(details.timeline, now);
   const whole = Math.max(1, ...bars.map(({ startMs, lengthMs }) => startMs + lengthMs));
+  const { places, wholeMs } = placeBars(bars);
   const facts: [string, Html | string][] = [
     ['Status', word(details.status)],
     ['State', details.state === 'pending' ? `pending (${details.lastState})` : details.state],
@@ -89,13 +90,14 @@ export function requestView(details: PublicDetails, now: string): Html {
     </section>
     <section id="story" aria-labelledby="story-title">
       <h2 id="story-title">Time line, ${duration(whole)} in all</h2>
+      ${whole > wholeMs ? html`<p class="dim">The bars leave out the time in which people were awaited.</p>` : ''}
       ${
         bars.length === 0
           ? html`<p>Nothing was done for it yet.</p>`
           : table(
               'Steps in the order in which they ended',
               names.map(([name, kind]) => ({ name, ...(kind && { kind }) })),
-              bars.map((bar) => barRow(bar, whole)),
+              bars.map((bar, index) => barRow(bar, places[index]!, wholeMs)),
             )
       }
     </section>`;
@@ -106,8 +108,8 @@ function powerNote({ guestSleeping, fault, reason }: PublicDetails['power'][numb
   return printable(`${more.join('')} (${reason})`);
 }
 
-function barRow(bar: Bar, whole: number): Cell[] {
-  const at = (milliseconds: number) => ((milliseconds / whole) * 1000).toFixed(1);
+function barRow(bar: Bar, place: Place, wholeMs: number): Cell[] {
+  const at = (milliseconds: number) => ((milliseconds / wholeMs) * 1000).toFixed(1);
   const why = bar.reason === null ? '' : html`<br />${printable(bar.reason)}`;
   const hint = bar.hint === null ? '' : html`<br /><span class="dim">${printable(bar.hint)}</span>`;
   return [
@@ -116,11 +118,17 @@ function barRow(bar: Bar, whole: number): Cell[] {
     bar.time,
     duration(bar.startMs),
     bar.result === 'note' ? null : duration(bar.lengthMs),
-    html`<svg class="bar" viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true">
-      <rect class="track" width="1000" height="10" />
-      <rect class="${bar.result}" x="${at(bar.startMs)}" width="${Math.max(2, Number(at(bar.lengthMs)))}" height="10" />
-    </svg>`,
+    isWaitForPeople(bar)
+      ? html`<span class="dim">people were awaited</span>`
+      : drawBar(bar, at(place.atMs), at(place.lengthMs)),
   ];
+}
+
+function drawBar({ result }: Bar, at: string, length: string): Html {
+  return html`<svg class="bar" viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true">
+    <rect class="track" width="1000" height="10" />
+    <rect class="${result}" x="${Math.min(Number(at), 998)}" width="${Math.max(2, Number(length))}" height="10" />
+  </svg>`;
 }
 
 export function hostsView(hosts: readonly SeenHost[]): Html {

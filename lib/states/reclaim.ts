@@ -62,7 +62,7 @@ async function fateOf(job: Job): Promise<Fate> {
   // From the acknowledgement on the way in was open: a visit between two looks of ours would not have been noticed.
   const { lastState } = job.claim;
   const wasUsed = (lastState !== 'reserved' && lastState !== 'new') || job.reservation.remoteIp !== null;
-  if (wasUsed) return afterUse(job);
+  if (wasUsed || (await job.provisioner.hasChangedDisks())) return afterUse(job);
   const guest = job.findings.guestRuns ? await job.guest.statusIfAnswering() : null;
   // Who let nobody in would not hear a goodbye either.
   job.findings.guestRuns = guest !== null;

@@ -29,7 +29,8 @@ export interface Step<C, E = never> {
 
 export type StepEvent =
   | { readonly kind: 'begun'; readonly step: string; readonly story?: string }
-  | { readonly kind: 'skipped'; readonly step: string }
+  /** Its story is what it would have told at its end, for who knows that it was begun and cut off. */
+  | { readonly kind: 'skipped'; readonly step: string; readonly story?: string }
   | { readonly kind: 'ended'; readonly step: string; readonly milliseconds: number; readonly story?: string }
   | { readonly kind: 'failed'; readonly step: string; readonly milliseconds: number; readonly error: unknown }
   | { readonly kind: 'undone'; readonly step: string; readonly error?: unknown };
@@ -70,7 +71,7 @@ export async function runSteps<C, E = never>(
       crash.before(step.name);
       if (await step.done?.(context)) {
         crash.past(step.name);
-        observe({ kind: 'skipped', step: step.name });
+        observe({ kind: 'skipped', step: step.name, story: step.story?.after });
         continue;
       }
       observe({ kind: 'begun', step: step.name, story: step.story?.before });

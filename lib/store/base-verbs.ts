@@ -118,7 +118,10 @@ async function listImageUse(db: Database): Promise<ImageUse[]> {
        (select count(*) from reservation r join request q on q.id = r.requestid
         where r.imagerevisionid = v.id and q.stateid not in (${stateIds('complete', 'failed')})) as requests,
        (select count(*) from computer c where c.deleted = 0 and (c.imagerevisionid = v.id
-        or c.nextimageid = i.id and v.production = 1)) as computers
+        or c.nextimageid = i.id and v.production = 1)) as computers,
+       (select count(*) from provisiond_instance s join imagerevision sv on sv.id = s.imagerevisionid and sv.deleted = 0
+        where s.masterrevisionid = v.id) as instances,
+       (select count(*) from provisiond_instance s where s.imagerevisionid = v.id) as isInstance
      from imagerevision v join image i on i.id = v.imageid join OS o on o.id = i.OSid where i.id <> 1 order by i.prettyname, v.revision`,
   );
   // What an operation is about to make stands in its journal before it is made.
@@ -136,6 +139,8 @@ async function listImageUse(db: Database): Promise<ImageUse[]> {
       deleted: Number(row.deleted) === 1,
       requests: Number(row.requests),
       computers: Number(row.computers),
+      instances: Number(row.instances),
+      isInstance: Number(row.isInstance) > 0,
     };
     // What a capture has made that was given up before its rows came alive: they do not have its name yet.
     const captured = capturedImageName({ id, revision, prettyName: row.prettyName, os: { name: os } });
@@ -143,4 +148,4 @@ async function listImageUse(db: Database): Promise<ImageUse[]> {
   });
 }
 
-type Counts = Record<'requests' | 'computers', number>;
+type Counts = Record<'requests' | 'computers' | 'instances' | 'isInstance', number>;

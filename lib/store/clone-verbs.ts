@@ -1,7 +1,7 @@
 /** VMs that are bases, and those that stand on them. */
 import { shortName } from '../model/names';
 import type { VmBase } from '../model/vm-base';
-import type { ChildOperation, CloneStore } from './clone-store';
+import type { CloneStore, ChildOperation, TwinOperation } from './clone-store';
 import type { Database } from './database';
 import { assertLease } from './lease-verbs';
 import type { Lease } from './store';
@@ -39,6 +39,15 @@ export function cloneVerbs(db: Database): CloneStore {
         hostId: host,
       }));
     },
+    twinOf: async (operationId) =>
+      (await db.one<TwinOperation>(
+        `select twin.id, twin.state, twin.result from provisiond_operation twin
+         join provisiond_operation own on own.id = ? and twin.id < own.id and twin.kind = own.kind
+           and twin.computerid = own.computerid and coalesce(twin.arguments, '{}') = coalesce(own.arguments, '{}')
+           and (twin.ended is null or twin.ended >= own.created)
+         order by twin.id desc`,
+        [operationId],
+      )) ?? null,
     operationsKeyed: (prefix) =>
       db.rows<ChildOperation>(
         `select id, computerid as computerId, state, message as error from provisiond_operation

@@ -59,9 +59,10 @@ async function examineMysql(db: Database): Promise<StoreFinding[]> {
     text: strict
       ? `the session has ${session}`
       : `ours ${session || 'empty'}; the front end's own is that of the server: ${mode || 'empty'}`,
-    mend: /STRICT_/.test(mode)
-      ? `mysql -e "SET GLOBAL sql_mode = ''"   # VCL's front end writes zero dates; and in my.cnf`
-      : null,
+    mend:
+      strict || /STRICT_/.test(mode)
+        ? `mysql -e "SET GLOBAL sql_mode = ''"   # VCL's front end writes zero dates; and in my.cnf`
+        : null,
   });
   if (Number(readOnly) === 1)
     findings.push({

@@ -9,6 +9,7 @@ import type { PlanOwner, WantedVolume } from '../model/volume';
 import type { HostFacts } from '../model/reservation';
 import type { StateName } from '../model/states';
 import type { PowerState } from '../model/vm-states';
+import type { ApplianceFrontEnd } from './instance-store';
 import type { VmFrontEnd } from './vm-front-end';
 
 export interface NewReservation {
@@ -194,7 +195,7 @@ export interface Recovery {
   readonly says: string;
 }
 
-export interface FrontEnd extends VmFrontEnd {
+export interface FrontEnd extends VmFrontEnd, ApplianceFrontEnd {
   /** All of it as it was at one moment. */
   ownership(): Promise<Ownership>;
   /**

@@ -1,6 +1,7 @@
 /** Creates and upgrades tables: VCL's part only where there is none, ours always. */
 import { ProvisiondError } from '../errors';
 import type { Database, Queryable } from './database';
+import { APPLIANCE_TABLES } from './schema/appliance-tables';
 import { BASE_TABLES } from './schema/base-tables';
 import { CLONE_TABLES } from './schema/clone-tables';
 import { COMPUTERS_TABLES } from './schema/computers';
@@ -47,6 +48,7 @@ const MIGRATIONS: readonly Migration[] = [
   { sentence: 'created the tables of image files', run: (tx) => createTables(tx, BASE_TABLES) },
   { sentence: 'created the tables of volumes', run: (tx) => createTables(tx, VOLUME_TABLES) },
   { sentence: 'created the tables of bases and clones', run: (tx) => createTables(tx, CLONE_TABLES) },
+  { sentence: 'created the tables of appliances and instances', run: (tx) => createTables(tx, APPLIANCE_TABLES) },
 ];
 
 const NEWEST = MIGRATIONS.length;

@@ -1,4 +1,5 @@
 /** Opens the database of a configuration, as the two ports. */
+import { applianceVerbs } from './appliance-verbs';
 import { imageUseVerbs } from './base-verbs';
 import { openDatabase, type Database } from './database';
 import type { FrontEnd } from './front-end';
@@ -45,6 +46,7 @@ function frontEnd(db: Database): FrontEnd {
     ...bootVerbs(db),
     ...volumePlanVerbs(db),
     ...vmFrontEndVerbs(db),
+    ...applianceVerbs(db),
     ...imageUseVerbs(db),
   };
 }

@@ -5,6 +5,7 @@ import { blockVerbs } from './blocks';
 import { censusVerbs } from './census-verbs';
 import { claimVerbs } from './claim-verbs';
 import { clusterVerbs } from './cluster-verbs';
+import { instanceVerbs } from './instance-verbs';
 import { imageVerbs } from './image-verbs';
 import { serverVerbs } from './server-verbs';
 import { cloneVerbs } from './clone-verbs';
@@ -53,5 +54,6 @@ export function sqlStore(db: Database): Store {
     ...vmVerbs(db),
     ...volumeVerbs(db),
     ...cloneVerbs(db),
+    ...instanceVerbs(db),
   };
 }

@@ -22,6 +22,7 @@ import type {
 import type { RequestClock } from '../model/timings';
 import type { OperationStore } from './operation-store';
 import type { CloneStore } from './clone-store';
+import type { InstanceStore } from './instance-store';
 import type { VolumeStore } from './volume-store';
 import type { BaseRecords } from '../model/base-file';
 import type { ImagePartner } from '../model/image-library';
@@ -156,7 +157,7 @@ export interface CapturedImage {
 
 export type SchemaState = 'current' | 'missing' | 'older' | 'newer';
 
-export interface Store extends BackgroundStore, OperationStore, VolumeStore, CloneStore, BaseRecords {
+export interface Store extends BackgroundStore, OperationStore, VolumeStore, CloneStore, InstanceStore, BaseRecords {
   /** `sqlite:/path` or `mysql://user@host/name`, without any password. */
   readonly label: string;
   close(): Promise<void>;

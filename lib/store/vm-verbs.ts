@@ -1,4 +1,5 @@
 /** VMs: the computers that operations are for, and what is known of their power. */
+import { whyUndeployed } from '../model/instance';
 import { CRASH_POLICIES, NOT_FOR_BASES, WHY_NOT_FOR_BASES } from '../model/vm-rules';
 import { type ExitReason, POWER_STATES } from '../model/vm-states';
 import { shortName } from '../model/names';
@@ -42,6 +43,8 @@ interface ComputerRow extends HostRow, KnownRow {
   aftercrash: string | null;
   /** The operation that made a base of the domain that the computer has. */
   base: number | null;
+  /** The appliance that it is an undeployed VM of. */
+  undeployed: string | null;
 }
 
 /** Of a VM's row `vm`. */
@@ -51,7 +54,7 @@ export const vmColumns = ({ clock }: Dialect): string =>
 
 async function readComputers(db: Database, condition: string, bindings: readonly Value[]): Promise<VmComputer[]> {
   const rows = await db.rows<ComputerRow>(
-    `select c.id, c.hostname, c.stateid, policy.aftercrash, base.operationid as base, ${vmColumns(db.dialect)}, ${HOST_COLUMNS}
+    `select c.id, c.hostname, c.stateid, policy.aftercrash, base.operationid as base, a.name as undeployed, ${vmColumns(db.dialect)}, ${HOST_COLUMNS}
      from computer c
      left join vmhost v on v.id = c.vmhostid
      left join computer h on h.id = v.computerid
@@ -61,6 +64,9 @@ async function readComputers(db: Database, condition: string, bindings: readonly
      left join provisiond_host way on way.computerid = h.id
      left join provisiond_vm vm on vm.computerid = c.id
      left join provisiond_vm_base base on base.computerid = c.id and (vm.uuid is null or vm.uuid = base.uuid)
+     left join provisiond_appliance_vm am on am.computerid = c.id and am.undeployed is not null
+       and (vm.uuid is null or vm.uuid = am.undeployed)
+     left join provisiond_appliance a on a.id = am.applianceid
      left join provisiond_vm_policy policy on policy.computerid = c.id
      where c.deleted = 0 and c.type = 'virtualmachine' and ${condition} order by c.id`,
     bindings,
@@ -88,6 +94,7 @@ async function readComputers(db: Database, condition: string, bindings: readonly
       host: toHost(row),
       blocked: new Map([
         ...(row.base === null ? [] : NOT_FOR_BASES.map((kind) => [kind, WHY_NOT_FOR_BASES] as const)),
+        ...(row.undeployed === null ? [] : [['start', whyUndeployed(row.undeployed)] as const]),
         ...own.map(({ operation, reason }) => [operation, reason] as const),
       ]),
       afterCrash: CRASH_POLICIES.find((policy) => policy === row.aftercrash) ?? 'preserve',

@@ -20,6 +20,11 @@ export interface Trash {
   readonly secondsLeft: number;
 }
 
+/** A change whose old files are to be kept, for so many days. */
+export interface NewTrash extends Pick<Trash, 'operationId' | 'computerId' | 'folder' | 'plan'> {
+  readonly days: number;
+}
+
 /** A revision of an image, as it may be asked for. */
 export interface RevisionFacts {
   readonly imageId: number;
@@ -51,14 +56,7 @@ export interface VolumeStore {
   revision(imageRevisionId: number): Promise<RevisionFacts | null>;
 
   /** Written again it is the same. @returns until when, zone-less local time of the database */
-  keepTrash(
-    lease: Lease,
-    operationId: number,
-    computerId: number,
-    folder: string,
-    plan: string,
-    days: number,
-  ): Promise<string>;
+  keepTrash(lease: Lease, trash: NewTrash): Promise<string>;
   /** @param computerId null: of all VMs @returns the newest first */
   listTrash(computerId: number | null): Promise<Trash[]>;
   /** Takes it into one's hands, so that nobody purges it, or (`purging`) brings it back. @returns whether it was there */

@@ -3,7 +3,7 @@ import { VOLUME_TYPES } from '../model/volume';
 import type { Database, Queryable, Value } from './database';
 import { assertLease, leaseHeld } from './lease-verbs';
 import type { Lease } from './store';
-import type { RevisionFacts, SizedVolume, Trash, VolumeStore } from './volume-store';
+import type { NewTrash, RevisionFacts, SizedVolume, Trash, VolumeStore } from './volume-store';
 
 export function volumeVerbs(db: Database): VolumeStore {
   return {
@@ -18,7 +18,7 @@ export function volumeVerbs(db: Database): VolumeStore {
     revisionsNamed: (name) =>
       readRevisions(db, 'v.imagename = ? or (i.prettyname = ? and v.production = 1)', [name, name]),
     revision: async (id) => (await readRevisions(db, 'v.id = ?', [id]))[0] ?? null,
-    keepTrash: (...trash) => keepTrash(db, ...trash),
+    keepTrash: (lease, trash) => keepTrash(db, lease, trash),
     listTrash: (id) => (id === null ? readTrash(db, '1 = 1', []) : readTrash(db, 'computerid = ?', [id])),
     takeTrash: async (lease, operationId, state) => {
       const condition = state === 'taken' ? "state in ('kept', 'taken')" : "state in ('kept', 'purging')";
@@ -116,15 +116,8 @@ async function readRevisions(db: Queryable, condition: string, bindings: readonl
   return rows.map((row) => ({ ...row, production: row.production === 1, deleted: Number(row.deleted) === 1 }));
 }
 
-async function keepTrash(
-  db: Database,
-  lease: Lease,
-  operationId: number,
-  computerId: number,
-  folder: string,
-  plan: string,
-  days: number,
-): Promise<string> {
+async function keepTrash(db: Database, lease: Lease, trash: NewTrash): Promise<string> {
+  const { operationId, computerId, folder, plan, days } = trash;
   const { now, clock, keep, addSeconds } = db.dialect;
   const condition = leaseHeld(db.dialect, lease);
   const values = [operationId, computerId, lease.managementNodeId, folder, plan];

@@ -20,6 +20,8 @@ export class Narrator {
   private lines: StoryLine[] = [];
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> = Promise.resolve();
+  /** Steps that were begun, and did not end well yet. */
+  private readonly unfinished = new Set<string>();
   /** The database did not take the last lines. */
   private isAway = false;
 
@@ -39,14 +41,17 @@ export class Narrator {
     this.signal(event);
     switch (event.kind) {
       case 'begun':
+        this.unfinished.add(event.step);
         this.log.debug(`${event.step} …`);
         this.add(event.story ?? null, event.step, event.step, 'begun');
         break;
       case 'skipped':
         this.log.debug(`${event.step}: nothing to do`);
-        this.add(null, event.step, event.step, 'skipped');
+        // Begun, cut off, and found done when it was to be tried again: the front end waits to hear of it.
+        this.add(this.unfinished.delete(event.step) ? (event.story ?? null) : null, event.step, event.step, 'skipped');
         break;
       case 'ended':
+        this.unfinished.delete(event.step);
         this.log.info(event.step, { milliseconds: event.milliseconds });
         this.add(event.story ?? null, event.step, event.step, 'ended', { milliseconds: event.milliseconds });
         break;

@@ -14,6 +14,7 @@ import { encounter, type UnderWay } from '../model/vm-rules';
 import type { VmRecords } from '../operations/vm-records';
 import type { Operation, OperationEnd } from '../store/operation-store';
 import type { Lease } from '../store/store';
+import { membersOf } from './appliance-job';
 import { Cancelled, type OperationRun, type OperationParts, runOperation } from './operation-run';
 import { Interrupted } from './request-watch';
 
@@ -24,6 +25,8 @@ const STOP_GRACE_MS = 7000;
 
 interface Running {
   readonly row: Operation;
+  /** That it is about; of several VMs each. */
+  readonly computerIds: readonly number[];
   readonly controller: AbortController;
   readonly ended: Promise<void>;
 }
@@ -57,7 +60,7 @@ export class OperationInbox {
   /** Operations on a computer that are not over. */
   underWay(computerId: number): UnderWay[] {
     return [...this.running.values()]
-      .filter(({ row }) => row.computerId === computerId)
+      .filter(({ computerIds }) => computerIds.includes(computerId))
       .map(({ row: { id, kind } }) => ({ id, kind }));
   }
 
@@ -115,36 +118,46 @@ export class OperationInbox {
     // A claim of ours whose answer was lost is ours all the same.
     const isOurs = row.state === 'working' && row.token === this.lease.token;
     const claimed = isOurs ? row : await this.parts.store.claimOperation(this.lease, row.id);
-    if (claimed) this.begin(claimed);
+    if (claimed) this.begin(claimed, await this.computersOf(claimed));
   }
 
-  private begin(row: Operation): void {
+  /** What cannot be found out now is told when it is worked. */
+  private async computersOf(row: Operation): Promise<readonly number[]> {
+    if (row.computerId !== null) return [row.computerId];
+    return membersOf(this.parts.store, row).catch(() => []);
+  }
+
+  private begin(row: Operation, computerIds: readonly number[]): void {
     const log = this.log.child({ operation: row.id });
     const controller = new AbortController();
-    const earlier = [...this.running.values()].filter((other) => other.row.computerId === row.computerId);
-    this.count(row);
+    const isAbout = (other: Running, id?: number) =>
+      computerIds.some((own) => (id === undefined || id === own) && other.computerIds.includes(own));
+    const earlier = [...this.running.values()].filter((other) => isAbout(other));
+    computerIds.forEach((id) => this.count(id));
     const run: OperationRun = {
       row,
       log,
       lease: this.lease,
       signal: controller.signal,
-      underWay: () =>
-        earlier.filter(({ row: { id } }) => this.running.has(id)).map(({ row: { id, kind } }) => ({ id, kind })),
-      allUnderWay: () => (row.computerId === null ? [] : this.underWay(row.computerId)),
+      underWay: (of) =>
+        earlier
+          .filter((other) => this.running.has(other.row.id) && isAbout(other, of))
+          .map(({ row: { id, kind } }) => ({ id, kind })),
+      allUnderWay: (of = row.computerId ?? undefined) => (of === undefined ? [] : this.underWay(of)),
       makeRoom: () => this.makeRoom(row, earlier, controller.signal),
     };
     const ended = this.work(run)
       .catch((error: unknown) => log.error('the operation could not be ended', { error }))
       .finally(() => {
         this.running.delete(row.id);
-        this.count(row);
-        if (row.computerId !== null) this.onEnded(row.computerId);
+        computerIds.forEach((id) => this.count(id));
+        computerIds.forEach((id) => this.onEnded(id));
       });
-    this.running.set(row.id, { row, controller, ended });
+    this.running.set(row.id, { row, computerIds, controller, ended });
   }
 
-  private count({ computerId }: Operation): void {
-    if (computerId !== null) this.generations.set(computerId, this.generation(computerId) + 1);
+  private count(computerId: number): void {
+    this.generations.set(computerId, this.generation(computerId) + 1);
   }
 
   /** A harder operation ends a softer one, and waits for it. */

@@ -9,6 +9,7 @@ import type { HostFacts } from '../model/reservation';
 import type { UnderWay } from '../model/vm-rules';
 import { kindNamed } from '../operations';
 import {
+  type ApplianceJob,
   type Ending,
   type Journal,
   type OperationJob,
@@ -20,6 +21,7 @@ import type { VmRecords } from '../operations/vm-records';
 import { type RunOutcome, runSteps, type Step, undoSteps } from '../steps/step';
 import type { Operation, OperationEnd, VmComputer } from '../store/operation-store';
 import type { Lease, Store } from '../store/store';
+import { prepareAppliance } from './appliance-job';
 import { OperationEvents } from './operation-events';
 import { isOvertaken } from './part';
 
@@ -45,9 +47,9 @@ export interface OperationRun {
   readonly lease: Lease;
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** On the same computer, taken up before this one, and not over. */
-  readonly underWay: () => readonly UnderWay[];
-  readonly allUnderWay: () => readonly UnderWay[];
+  /** On the same computer, or on that one of several, taken up before this one, and not over. */
+  readonly underWay: (computerId?: number) => readonly UnderWay[];
+  readonly allUnderWay: (computerId?: number) => readonly UnderWay[];
   readonly makeRoom: () => Promise<void>;
 }
 
@@ -94,13 +96,14 @@ export async function prepareOperation(
   kind: OperationKind,
 ): Promise<OperationJob> {
   const { row, lease, log, signal } = run;
-  const { store, config } = parts;
+  const { store, config, hosts } = parts;
   const job = {
     operation: row,
     arguments: readArguments(kind, row.arguments),
     lease,
     store,
     config,
+    hosts,
     log,
     signal,
     journal: readJournal(row.journal),
@@ -112,7 +115,8 @@ export async function prepareOperation(
     result: {},
   };
   if (kind.subject === 'none') return job;
-  const { computer, vm } = await prepareVm(parts, run);
+  if (kind.subject === 'appliance') return prepareAppliance(run, job);
+  const { computer, vm } = await prepareVm(parts, run, row.computerId);
   const { underWay, makeRoom } = run;
   return Object.assign(job, { computer, vm, underWay, makeRoom }) satisfies VmJob;
 }
@@ -121,10 +125,14 @@ export async function prepareOperation(
  * The computer is read again after the fence has its turn: a request that is taken up after that has a later one, and
  * wins; one that was taken up before is seen.
  */
-async function prepareVm({ store, config, hosts }: OperationParts, { row, lease }: OperationRun) {
-  const computer = row.computerId === null ? null : await store.vmComputer(row.computerId);
-  if (row.computerId === null || computer === null) {
-    const which = row.computerId === null ? 'it names no computer' : `there is no virtual machine ${row.computerId}`;
+export async function prepareVm(
+  { store, config, hosts }: Pick<OperationParts, 'store' | 'config' | 'hosts'>,
+  { row, lease }: Pick<OperationRun, 'row' | 'lease'>,
+  id: number | null,
+) {
+  const computer = id === null ? null : await store.vmComputer(id);
+  if (id === null || computer === null) {
+    const which = id === null ? 'it names no computer' : `there is no virtual machine ${id}`;
     throw new ProvisiondError('OPERATION_INVALID', `'${row.kind}' is for a virtual machine, and ${which}`);
   }
   const { host } = computer;
@@ -212,6 +220,10 @@ function failed({ code, blame, message, hint }: ProvisiondError, more = ''): Ope
 
 /** The row of the VM, true before anybody reads that the operation is over. A host that cannot be asked says nothing. */
 async function recordVm(parts: OperationParts, run: OperationRun, job: OperationJob, at: 'begins' | OperationEnd) {
+  if ('members' in job) {
+    for (const member of (job as ApplianceJob).members) await recordVm(parts, run, member, at);
+    return;
+  }
   if (!('vm' in job)) return;
   const { vm, computer } = job as VmJob;
   const { store, records } = parts;
@@ -220,7 +232,7 @@ async function recordVm(parts: OperationParts, run: OperationRun, job: Operation
     const isOver = at !== 'begins';
     const reset = isOver && at.state === 'done' && job.result.reset === true;
     const seen = reset ? 'silent' : await vm.look(run.signal.aborted ? undefined : run.signal);
-    const others = run.allUnderWay();
+    const others = run.allUnderWay(computer.id);
     await records.record(run.lease, fresh, seen, {
       underWay: isOver ? others.filter(({ id }) => id !== run.row.id) : others,
       reset,

@@ -5,7 +5,11 @@ import type { Site } from '../support/site';
 const AT_ONCE = 50;
 
 /** @param computer none that the bench loads: its rows would be rivals */
-export async function addCrowd(site: Site, requests: number, computer: string): Promise<void> {
+export async function addCrowd(
+  site: Pick<Site, 'database' | 'image' | 'managementNodeId'>,
+  requests: number,
+  computer: string,
+): Promise<void> {
   const { database: db, image, managementNodeId } = site;
   const { id: computerid } = await db('computer').where({ hostname: computer }).first<{ id: number }>();
   const [{ last }] = (await db('request').max('id as last')) as [{ last: number | null }];

@@ -10,7 +10,10 @@ import { measureLoads, measureWarmStarts } from './loads';
 import { judge, type Measure } from './measure';
 import { asJson, asTable, loadNow, machine } from './report';
 import { measureRestores } from './restores';
-import { measurePoll, measureProgramStart, measureRest } from './rest';
+import { measureProgramStart } from './program-start';
+import { measurePoll, measureRest } from './rest';
+import { measureScale } from './scale';
+import { measureTen } from './ten';
 
 const CROWD = 10_000;
 const DEFAULT_ROUNDS = 10;
@@ -55,11 +58,14 @@ async function main(): Promise<void> {
 function partsOf(rounds: number, restSeconds: number): Record<string, () => Promise<Measure[]>> {
   return {
     loads: () => measureSite(rounds, restSeconds),
+    // One of them is a minute.
+    ten: () => measureTen(Math.min(rounds, 3), say),
     captures: () => measureCaptures(readLab(), rounds, say),
     restores: () => measureRestores(rounds, say),
     counts: () => measureCounts(CROWD),
     start: () => measureProgramStart(rounds),
     copies: () => measureCopies(rounds),
+    scale: () => measureScale({ hosts: 500, reservations: 1000, crowd: CROWD, restSeconds }, say),
   };
 }
 

@@ -3,7 +3,8 @@
 # nothing and remembers nothing. One ssh connection to the host, which is open before the clock runs, as provisiond's is;
 # one to the guest. Prints `host`, `boot` and `guest` with their milliseconds.
 #
-# Variables: host_key guest_key folder base network name mac ip user; standard input: the domain XML.
+# Variables: host_key guest_key folder hold base network name mac ip user; standard input: the domain XML. The machine is taken
+# down when the file `hold` is gone.
 set -euo pipefail
 options=(-F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=1)
 on_host() { ssh "${options[@]}" -S "$folder/host.sock" root@127.0.0.1 "$@"; }
@@ -48,3 +49,4 @@ in_guest "set -e
   echo loaded > /root/currentimage.txt
   sync" > /dev/null
 lap guest
+while [ -e "$hold" ]; do sleep 0.1; done

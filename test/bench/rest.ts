@@ -1,13 +1,7 @@
 /** What the daemon costs when there is nothing to do, and what the smallest questions cost. */
-import { execFile } from 'node:child_process';
-import path from 'node:path';
-import { promisify } from 'node:util';
 import type { Site } from '../support/site';
 import type { Measure } from './measure';
 import { cpuMs, residentMiB } from './process-cost';
-
-const PROGRAM = path.join(__dirname, '../../dist/lib/main.js');
-const run = promisify(execFile);
 
 export async function measureRest(site: Site, seconds: number): Promise<Measure[]> {
   const pid = site.daemon!.pid!;
@@ -29,23 +23,4 @@ export async function measurePoll(site: Site, what: string): Promise<Measure[]> 
     times.push(performance.now() - begin);
   }
   return [{ name: `idle poll, ${what}`, unit: 'ms', provisiond: times.slice(10), goal: { atMost: 2 } }];
-}
-
-/** `provisiond --version`, beside Node that starts and ends. */
-export async function measureProgramStart(rounds: number): Promise<Measure[]> {
-  const own: number[] = [];
-  const floor: number[] = [];
-  for (let round = 0; round <= rounds; round++) {
-    const [a, b] = [await timeOf([PROGRAM, '--version']), await timeOf(['-e', '0'])];
-    if (round === 0) continue; // files come into the page cache
-    own.push(a);
-    floor.push(b);
-  }
-  return [{ name: 'start of the command line program', unit: 'ms', provisiond: own, floor }];
-}
-
-async function timeOf(argv: string[]): Promise<number> {
-  const begin = performance.now();
-  await run(process.execPath, argv);
-  return performance.now() - begin;
 }

@@ -5,14 +5,14 @@
 import { afterAll, beforeAll, describe, it } from '@jest/globals';
 import type { PowerKind } from '../../lib/model/vm-states';
 import { NO_FAKE_GUESTS } from '../support/fake-guest';
-import { computerFor, PAIRED_KINDS, type PairWorld, provePairs } from '../support/operation-pairs';
+import { computerFor, LIFE_KINDS, type PairWorld, provePairs } from '../support/operation-pairs';
 import { VmWorld } from '../support/vm-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const ALL = process.env.PROVISIOND_LIFE === 'long';
-const ASKED: readonly PowerKind[] = ALL ? PAIRED_KINDS : ['hard_shutdown', 'hard_reboot', 'snapshot', 'pause'];
-const UNDER_WAY: readonly PowerKind[] = ALL ? PAIRED_KINDS : ['suspend', 'checkpoint', 'hard_reboot'];
+const ASKED: readonly PowerKind[] = ALL ? LIFE_KINDS : ['hard_shutdown', 'hard_reboot', 'snapshot', 'pause'];
+const UNDER_WAY: readonly PowerKind[] = ALL ? LIFE_KINDS : ['suspend', 'checkpoint', 'hard_reboot'];
 /** So many VMs at once: the machine has other work. */
 const AT_ONCE = 6;
 const LIMIT_MS = 180_000;

@@ -25,7 +25,14 @@ class OperationWorld implements StepWorld<OperationJob> {
   static async open(scene: OperationScene): Promise<OperationWorld> {
     const world = await VmWorld.open();
     const { id } = await beginScene(world, scene);
-    return new OperationWorld(world, (await world.site.store.claimOperation(world.lease, id))!);
+    const row = (await world.site.store.claimOperation(world.lease, id))!;
+    // What was done before takes seconds; a copy of what came of it does not.
+    await world.site.remember();
+    return new OperationWorld(world, row);
+  }
+
+  again(): Promise<void> {
+    return this.world.site.restore();
   }
 
   async newContext(signal: AbortSignal): Promise<OperationJob> {
@@ -38,7 +45,7 @@ class OperationWorld implements StepWorld<OperationJob> {
     return prepareOperation(parts, run, KINDS.get(row.kind)!);
   }
 
-  traces(): string[] {
+  async traces(): Promise<string[]> {
     const { host } = this.world;
     const { snapshots, disks } = host.domain(this.world.domainOf('vm1'))!;
     // Rows have numbers of their own in every world: the first operation is number 1.
@@ -49,6 +56,10 @@ class OperationWorld implements StepWorld<OperationJob> {
       ...host
         .files('datastore')
         .flatMap((file) => (file.includes('.base-') && !file.endsWith('.lock') ? [`base ${file}`] : [])),
+      ...host
+        .files('datastore')
+        .flatMap((file) => (UUID.test(file) && !file.endsWith('.lock') ? [`copy ${file.replace(UUID, '')}`] : [])),
+      ...(await this.world.site.store.instances()).map((one) => `instance ${one.imageName.replace(UUID, '')}`),
       ...host.files('vms').flatMap((file) => (file.endsWith('.load') ? [] : [`file ${file}`])),
     ];
   }
@@ -58,17 +69,32 @@ class OperationWorld implements StepWorld<OperationJob> {
   }
 }
 
+/** Another one in each world. */
+const UUID = /-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
+
 const LONG = process.env.PROVISIOND_LIFE === 'long';
 
 /** What they replace is put aside: a VM that comes back is what it was, and runs if it ran. */
 const GIVES_BACK = new Set([
-  ...['restore', 'undo', 'add_volume', 'remove_volume'],
+  ...['restore', 'undo', 'add_volume', 'remove_volume', 'compact'],
   ...['clone', 'rebase', 'prepare_base'],
 ]);
 const CHANGE: StepListRules = {
   afterFailure: 'what was there before',
   givesBack: true,
   ...(!LONG && { only: ['switch to the new disks', 'put the old disks aside'] }),
+};
+/** Its saved memory is what its owner gave up: it comes back with its disks, off. */
+const DISCARD: StepListRules = { ...CHANGE, besides: ['vm1 is Suspended', 'vm1 is Halted'] };
+/** The images stay once they are registered; the VMs come back as they were. */
+const CAPTURE: StepListRules = {
+  afterFailure: 'what was there before',
+  givesBack: true,
+  stays: {
+    from: 'register the instances',
+    lines: ['copy vmwarelinux-TinyLinux2-v0.qcow2', 'instance vmwarelinux-TinyLinux2-v0'],
+  },
+  ...(!LONG && { only: ['register the instances'] }),
 };
 /** What they copy they remove in the end; from then on there is nothing to come back to, nor to lose. */
 const COPIES: Readonly<Record<string, StepListRules>> = {
@@ -77,7 +103,8 @@ const COPIES: Readonly<Record<string, StepListRules>> = {
 };
 
 wherever('the steps of an operation', () => {
-  for (const scene of LONG ? OPERATION_SCENES : OPERATION_SCENES.slice(0, 3)) {
+  const short = OPERATION_SCENES.filter((scene, index) => index < 3 || scene.kind === 'capture_instances');
+  for (const scene of LONG ? OPERATION_SCENES : short) {
     const { kind, from, to } = scene;
     const steps = KINDS.get(kind)!.steps as readonly Step<OperationJob>[];
     // What was done to the power of a VM is not taken back; on the way it may be off, or paused. Neither is a core dump.
@@ -86,7 +113,13 @@ wherever('the steps of an operation', () => {
       `'${kind}' of a VM that is ${from} ${JSON.stringify(scene.arguments ?? {})}`,
       steps,
       () => OperationWorld.open(scene),
-      GIVES_BACK.has(kind) ? CHANGE : (COPIES[kind] ?? { afterFailure: 'no more than before', besides }),
+      kind === 'capture_instances'
+        ? CAPTURE
+        : GIVES_BACK.has(kind)
+          ? 'discardState' in (scene.arguments ?? {})
+            ? DISCARD
+            : CHANGE
+          : (COPIES[kind] ?? { afterFailure: 'no more than before', besides }),
     );
   }
 });

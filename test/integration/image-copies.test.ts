@@ -73,7 +73,7 @@ exec ${real} "$@"
 `;
   writeFileSync(`${real}.stops`, text, { mode: 0o755 });
   execFileSync('mount', ['--bind', `${real}.stops`, '/usr/bin/cp']);
-  letCopiesGo = () => void execFileSync('umount', ['/usr/bin/cp']);
+  letCopiesGo = () => void execFileSync('umount', ['-l', '/usr/bin/cp']);
 }
 
 /** The process that stands in the middle of its copy. */
@@ -123,11 +123,9 @@ describe('a base image on its way to a host', () => {
     expect(files()).toEqual([expect.stringMatching(/\.part$/)]);
     expect(await site.database('provisiond_base').select()).toEqual([]);
     expect(await site.requestState(requestId)).toBe('pending/new');
-    const [dead] = parts();
 
     // The daemon dies, and over there the copy goes on: the next one waits for it.
     await site.startDaemon();
-    await eventually(() => Promise.resolve(parts().length > 0 && !parts().includes(dead!)), 60);
     const second = await stoppedCopy();
     await site.killDaemon();
     const { ino } = statSync(path.join(site.datastore, parts()[0]!));
@@ -149,7 +147,7 @@ describe('a base image on its way to a host', () => {
     await site.waitUntilReady(requestId, 150);
     expect(statSync(site.masterFile).ino).toBe(ino);
     expect(sumOf(site.masterFile)).toBe(sumOf(inRepository()));
-    expect([...made]).toHaveLength(2);
+    expect([...made]).toHaveLength(1); // of one load, though three daemons worked it
     expect(files()).toEqual([path.basename(site.masterFile)]);
     expect(await auditImages(site, repository())).toEqual([]);
 

@@ -3,8 +3,10 @@
  * condition, are asked for the same. A few rows of the table here; all of them with `npm run test:life`.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { CONDITIONS, type Condition, DEEDS, type Deed, resultOf } from '../../lib/model/vm-states';
+import { CONDITIONS, type Condition, DEEDS, type Deed, type PowerKind, resultOf } from '../../lib/model/vm-states';
+import { KINDS } from '../../lib/operations';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
+import { LIFE_KINDS } from '../support/operation-pairs';
 import { Site, eventually } from '../support/site';
 import { TinyGuests } from '../support/tiny-conditions';
 
@@ -22,16 +24,26 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => site.close(), 60_000);
 
+const kindOf = (deed: Deed) => deed.split(' ')[0] as PowerKind;
+
+function argumentsOf(deed: Deed): object {
+  if (deed.endsWith(' paused')) return { paused: true };
+  if (deed.endsWith(' discard')) return { discardState: true };
+  if (/revert|delete/.test(deed)) return { snapshot: 's1' };
+  return LIFE_KINDS.includes(kindOf(deed)) ? {} : (KINDS.get(kindOf(deed))!.example as object);
+}
+
 async function act(condition: Condition, deed: Deed): Promise<OperationDetails> {
-  const more = deed.endsWith(' paused') ? { paused: true } : /revert|delete/.test(deed) ? { snapshot: 's1' } : {};
-  const wish = { kind: deed.split(' ')[0]!, computer: computerOf(condition), arguments: more, requestedBy: 'the test' };
+  const who = { computer: computerOf(condition), requestedBy: 'the test' };
+  const wish = { kind: kindOf(deed), arguments: argumentsOf(deed), ...who };
   const { id } = await site.frontEnd.addOperation(wish);
   await eventually(async () => (await site.frontEnd.showOperation(id)).ended !== null, 90);
   return site.frontEnd.showOperation(id);
 }
 
 describe('six VMs, one in each condition', () => {
-  it.each(ALL ? DEEDS : (['suspend', 'checkpoint', 'hard_reboot'] as const))(
+  const ofLife = DEEDS.filter((deed) => LIFE_KINDS.includes(kindOf(deed)));
+  it.each(ALL ? ofLife : (['suspend', 'checkpoint', 'hard_reboot'] as const))(
     '%s: is done where the table says so, and nothing is where it says no',
     async (deed) => {
       const needsSnapshot = deed === 'revert' || deed === 'delete_snapshot';
@@ -56,6 +68,26 @@ describe('six VMs, one in each condition', () => {
         const was = { condition, state, code: error?.code, message: error?.message, now };
         expect(was).toEqual({ ...was, state: code === undefined ? 'done' : 'failed', code, now: wanted });
       }
+    },
+    LIMIT_MS,
+  );
+
+  // Where it is done: volumes.test.ts, clones.test.ts and their like, beside this file.
+  const ofMaking = DEEDS.filter((deed) => !LIFE_KINDS.includes(kindOf(deed)));
+  it.each(ALL ? ofMaking : (['remove_volume'] as const))(
+    '%s: nothing is where the table says no',
+    async (deed) => {
+      const refused = CONDITIONS.filter((condition) => resultOf(deed, condition) === null);
+      await Promise.all(
+        refused.map(async (condition) => {
+          const computer = computerOf(condition);
+          await guests.bring(computer, condition, false);
+          const { state, error } = await act(condition, deed);
+          const now = await guests.condition(computer);
+          const expected = { condition, state: 'failed', code: 'VM_BAD_POWER_STATE', now: condition };
+          expect({ condition, state, code: error?.code, now }).toEqual(expected);
+        }),
+      );
     },
     LIMIT_MS,
   );

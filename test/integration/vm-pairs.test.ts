@@ -6,14 +6,14 @@ import { afterAll, beforeAll, describe, it } from '@jest/globals';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { PowerKind } from '../../lib/model/vm-states';
-import { computerFor, PAIRED_KINDS, type PairWorld, provePairs } from '../support/operation-pairs';
+import { computerFor, LIFE_KINDS, type PairWorld, provePairs } from '../support/operation-pairs';
 import { Site } from '../support/site';
 import { TinyGuests } from '../support/tiny-conditions';
 
 const ALL = process.env.PROVISIOND_LIFE === 'long';
 const TOGETHER: readonly PowerKind[] = ['snapshot', 'checkpoint'];
 const ASKED: readonly PowerKind[] = ['hard_shutdown', 'hard_reboot', 'suspend'];
-const UNDER_WAY: readonly PowerKind[] = ALL ? PAIRED_KINDS : ['suspend'];
+const UNDER_WAY: readonly PowerKind[] = ALL ? LIFE_KINDS : ['suspend'];
 const LIMIT_MS = 180_000;
 
 let site: Site;

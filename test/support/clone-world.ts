@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { FakeSiteOptions } from './fake-site';
+import type { FakeHost } from './fake-host';
 import { VmWorld } from './vm-world';
 
 export interface Furniture {
@@ -46,7 +47,6 @@ export class CloneWorld {
 
   /** Adds the volumes to the VM's domain, and writes in each what it is known by. */
   async furnish(name: string, { system, temporary, data, drive }: Furniture): Promise<void> {
-    const { host, vms } = this;
     const root = this.domain(name).disks[0]!;
     const folder = path.dirname(root);
     const disks: string[] = [];
@@ -68,9 +68,14 @@ export class CloneWorld {
       );
     }
     if (disks.length === 0) return;
-    const file = host.path('xml', `${name}.draft`);
-    writeFileSync(file, this.domain(name).xml.replace('</devices>', `${disks.join('\n')}\n</devices>`));
-    await vms.virsh('define', file);
+    await this.redefine(name, this.domain(name).xml.replace('</devices>', `${disks.join('\n')}\n</devices>`));
+  }
+
+  /** As an admin would with virsh. */
+  async redefine(name: string, xml: string): Promise<void> {
+    const file = this.host.path('xml', `${name}.draft`);
+    writeFileSync(file, xml);
+    await this.vms.virsh('define', file);
     rmSync(file);
   }
 
@@ -103,12 +108,16 @@ export class CloneWorld {
   }
 
   /** The byte that fills the beginning of a volume. */
-  read(file: string): number {
-    const raw = `${this.host.path('root')}/read-${path.basename(file)}`;
-    execFileSync('qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', file, raw]);
+  static read(file: string, host: Pick<FakeHost, 'path'>): number {
+    const raw = `${host.path('root')}/read-${path.basename(file)}`;
+    execFileSync('qemu-img', ['convert', '-f', path.extname(file).slice(1), '-O', 'raw', file, raw]);
     const [first] = readFileSync(raw);
     rmSync(raw);
     return first!;
+  }
+
+  read(file: string): number {
+    return CloneWorld.read(file, this.host);
   }
 
   contents(name: string): Record<string, number> {
@@ -118,7 +127,13 @@ export class CloneWorld {
   }
 
   write(file: string, pattern: number): void {
-    execFileSync('qemu-io', ['-f', 'qcow2', '-c', `write -P ${pattern} 0 64k`, file], { stdio: 'ignore' });
+    CloneWorld.write(file, pattern);
+  }
+
+  static write(file: string, pattern: number): void {
+    execFileSync('qemu-io', ['-f', path.extname(file).slice(1), '-c', `write -P ${pattern} 0 64k`, file], {
+      stdio: 'ignore',
+    });
   }
 
   files(...folder: string[]): string[] {

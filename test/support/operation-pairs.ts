@@ -7,12 +7,18 @@ import { expect } from '@jest/globals';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type Encounter, encounter } from '../../lib/model/vm-rules';
-import { type Condition, POWER_KINDS, type PowerKind, resultOf } from '../../lib/model/vm-states';
+import { type Condition, type PowerKind, resultOf } from '../../lib/model/vm-states';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
 
-const CHANGES: readonly PowerKind[] = ['restore', 'undo', 'add_volume', 'remove_volume', 'clear_temporary'];
-/** Changes of volumes have prerequisites of their own: test/contract/volumes. */
-export const PAIRED_KINDS: readonly PowerKind[] = POWER_KINDS.filter((kind) => !CHANGES.includes(kind));
+/**
+ * Operations of the Xen API: they change the power of a VM, or its snapshots. The others change what it is made of and have
+ * prerequisites of their own: test/contract/volumes, test/contract/clones and their like.
+ */
+export const LIFE_KINDS: readonly PowerKind[] = [
+  ...(['start', 'pause', 'unpause', 'suspend', 'resume', 'wake', 'power_state_reset'] as const),
+  ...(['clean_shutdown', 'hard_shutdown', 'shutdown', 'clean_reboot', 'hard_reboot'] as const),
+  ...(['snapshot', 'checkpoint', 'revert', 'delete_snapshot'] as const),
+];
 
 /** In which condition each kind is begun, so that it has something to do. */
 export function beginsIn(kind: PowerKind): Condition {

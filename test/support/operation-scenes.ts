@@ -31,6 +31,9 @@ const BEFORE: Readonly<Record<string, readonly (readonly [kind: string, computer
   ],
 };
 
+/** They name an appliance, `shop`, which vm1 is the VM of. */
+const OF_APPLIANCES = ['capture_instances', 'deploy_appliance'];
+
 export const OPERATION_SCENES: readonly OperationScene[] = [
   { kind: 'checkpoint', from: 'Suspended', to: 'Suspended', arguments: { name: 'kept' } },
   { kind: 'hard_reboot', from: 'Crashed', to: 'Running' },
@@ -46,7 +49,10 @@ export const OPERATION_SCENES: readonly OperationScene[] = [
   { kind: 'rebase_clones', from: 'Halted', to: 'Halted', arguments: { base: 'vm2' } },
   { kind: 'add_volume', from: 'Running', to: 'Running', arguments: { volume: 'more', sizeMiB: 1 } },
   { kind: 'remove_volume', from: 'Running', to: 'Running', arguments: { volume: 'home' } },
+  { kind: 'compact', from: 'Halted', to: 'Halted' },
   { kind: 'clear_temporary', from: 'Halted', to: 'Halted' },
+  { kind: 'capture_instances', from: 'Running', to: 'Halted', arguments: { appliance: 'shop', update: true } },
+  { kind: 'deploy_appliance', from: 'Halted', to: 'Running', arguments: { appliance: 'shop' } },
   { kind: 'start', from: 'Halted', to: 'Running' },
   { kind: 'hard_shutdown', from: 'Crashed', to: 'Halted', arguments: { coreDump: true } },
   { kind: 'start', from: 'Halted', to: 'Paused', arguments: { paused: true } },
@@ -76,5 +82,8 @@ export async function beginScene(world: VmWorld, scene: OperationScene): Promise
     await inbox.stop('what is looked at comes now');
   }
   await world.bring('vm1', scene.from);
-  return world.ask(scene.kind, scene.arguments ?? {});
+  if (!OF_APPLIANCES.includes(scene.kind)) return world.ask(scene.kind, scene.arguments ?? {});
+  await world.site.frontEnd.createAppliance('shop');
+  await world.site.frontEnd.addToAppliance('shop', ['vm1']);
+  return world.ask(scene.kind, scene.arguments ?? {}, null);
 }

@@ -3,6 +3,7 @@
  * failed at every step and looked for residue; undone twice. It knows nothing of what the steps do.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { PATIENCE } from './busy';
 import { type RunOutcome, type Step, type StepEvent, runSteps, undoSteps } from '../../lib/steps/step';
 
 export interface StepWorld<C, E = never> {
@@ -28,6 +29,8 @@ export interface StepListRules {
   readonly only?: readonly string[];
   /** From when this step did its work on, what was done stays: a failure leaves no less than an undisturbed run. */
   readonly pointOfNoReturn?: string;
+  /** Lines that stay whatever fails, from when that step did its work on. */
+  readonly stays?: { readonly from: string; readonly lines: readonly string[] };
   /** All of it undone, what there was is there again: nothing of it was removed, only put aside. */
   readonly givesBack?: true;
 }
@@ -36,13 +39,13 @@ export interface StepListRules {
 class Death extends Error {}
 
 /** Worlds run real programs, on machines that do other things as well. */
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 30_000 * PATIENCE;
 
 export function describeStepList<C, E>(
   name: string,
   steps: readonly Step<C, E>[],
   makeWorld: () => StepWorld<C, E> | Promise<StepWorld<C, E>>,
-  { afterFailure = 'nothing', besides = [], ignoring, pointOfNoReturn, only, givesBack }: StepListRules = {},
+  { afterFailure = 'nothing', besides = [], ignoring, pointOfNoReturn, only, stays, givesBack }: StepListRules = {},
 ): void {
   describe(name, () => {
     let world: StepWorld<C, E>;
@@ -84,10 +87,17 @@ export function describeStepList<C, E>(
       return outcome;
     }
 
-    async function expectUndone(): Promise<void> {
-      const traces = (await tracesOf(world)).filter((line) => !besides.includes(line));
+    /** @param failed the step; left out: none did, all was undone */
+    async function expectUndone(failed?: string, did = true): Promise<void> {
+      const far = failed === undefined ? names.length : names.indexOf(failed);
+      const since = stays === undefined ? Infinity : names.indexOf(stays.from);
+      const kept = far > since || (far === since && did) ? stays!.lines : [];
+      const all = await tracesOf(world);
+      expect(all.filter((line) => kept.includes(line))).toEqual(kept);
+      const traces = all.filter((line) => !besides.includes(line) && !kept.includes(line));
       if (afterFailure === 'nothing') expect(traces).toEqual([]);
-      else if (afterFailure === 'what was there before') expect(traces).toEqual(before);
+      else if (afterFailure === 'what was there before')
+        expect(traces).toEqual(before.filter((line) => !besides.includes(line)));
       else expect(traces.filter((line) => !before.includes(line))).toEqual([]);
     }
 
@@ -105,7 +115,7 @@ export function describeStepList<C, E>(
     const lastToUndo = pointOfNoReturn === undefined ? names.length : names.indexOf(pointOfNoReturn);
     /** @param did whether the step that failed had done its work */
     const expectAfterFailure = (failed: string, did: boolean) =>
-      names.indexOf(failed) < lastToUndo + (did ? 0 : 1) ? expectUndone() : expectAsUndisturbed();
+      names.indexOf(failed) < lastToUndo + (did ? 0 : 1) ? expectUndone(failed, did) : expectAsUndisturbed();
     const changing = (change: (step: Step<C, E>) => Step<C, E>, wanted: string) =>
       steps.map((step) => (step.name === wanted ? change(step) : step));
 
@@ -206,7 +216,7 @@ export function describeStepList<C, E>(
       async () => {
         const context = await world.newContext(new AbortController().signal);
         expect(await undoSteps(steps, context, () => {})).toEqual([]);
-        await expectUndone();
+        await expectUndone(names[0], false);
       },
       LIMIT_MS,
     );

@@ -8,6 +8,7 @@ import type { Lease } from '../../lib/store/store';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
 import { OperationInbox } from '../../lib/work/operation-inbox';
 import type { FakeHost } from './fake-host';
+import { PATIENCE } from './busy';
 import { VmWatcher } from '../../lib/work/vm-watcher';
 import { FakeSite, type FakeSiteOptions } from './fake-site';
 
@@ -133,7 +134,7 @@ export class VmWorld {
   }
 
   async ended({ id }: { readonly id: number }, seconds = 30): Promise<OperationDetails> {
-    const deadline = Date.now() + seconds * 1000;
+    const deadline = Date.now() + seconds * 1000 * PATIENCE;
     for (;;) {
       const operation = await this.site.frontEnd.showOperation(id);
       if (operation.ended !== null) return operation;
@@ -148,7 +149,7 @@ export class VmWorld {
 
   /** Until an operation has come to a step. */
   async reached({ id }: { readonly id: number }, step: string): Promise<void> {
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + 30_000 * PATIENCE;
     for (;;) {
       const operation = await this.site.frontEnd.showOperation(id);
       if (operation.step === step) return;

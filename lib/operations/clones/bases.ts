@@ -36,11 +36,13 @@ export async function holdToRecord(job: VmJob, base: VmBase): Promise<void> {
   for (const volume of base.volumes) await imagesOf(job, imageNameOfBase(volume)).ensureBase(volume.format);
 }
 
-export function holdStep<A extends OnBase>(): VmStep<A> {
+export const namedBase = (job: VmJob<OnBase>): Promise<VmBase> => requireBase(job, job.arguments.base);
+
+export function holdStep<A>(baseOf: (job: VmJob<A>) => Promise<VmBase>): VmStep<A> {
   return {
     name: 'hold the base to its record',
     done: (job) => job.journal?.plan !== undefined,
-    run: async (job) => holdToRecord(job, await requireBase(job, job.arguments.base)),
+    run: async (job) => holdToRecord(job, await baseOf(job)),
   };
 }
 

@@ -13,30 +13,50 @@ import { type Present, presentOf, refuseSnapshots } from '../volumes/present';
 import { STOPPING } from '../volumes/restore';
 import { holdStep, requireBase } from './bases';
 import { planOntoBase } from './onto-base';
+import { requireSibling } from './sibling';
 
 export const BASE_NAME = z.string().min(1).max(255);
 const { timeoutSeconds, hard } = STOPPING;
-const CLONE = z.strictObject({ base: BASE_NAME, timeoutSeconds, hard, dryRun: z.boolean().default(false) });
+const CLONE = z.strictObject({
+  base: BASE_NAME.optional(),
+  /** Another clone, that is off: its base, and a copy of what it has. */
+  like: BASE_NAME.optional(),
+  timeoutSeconds,
+  hard,
+  dryRun: z.boolean().default(false),
+});
 type Clone = z.output<typeof CLONE>;
 
 export const clone = vmKind<Clone>({
   name: 'clone',
-  about: 'give a VM the disks of a base: a fresh system, and a copy of its data',
+  about: 'give a VM the disks of a base: a fresh system, and a copy of its data; or those of another clone',
   arguments: CLONE,
-  example: { base: 'vm1', timeoutSeconds: 120, hard: false, dryRun: false },
+  example: { base: 'vm1', like: 'vm2', timeoutSeconds: 120, hard: false, dryRun: false },
   steps: [
     checkStep('clone', () => 'clone', refuseUnfit),
-    holdStep(),
+    holdStep(baseOf),
     planStep(async (job) => {
-      const base = await requireBase(job, job.arguments.base);
-      return planOntoBase(job, await presentOf(job), base, { data: 'copy' });
+      const { like } = job.arguments;
+      const sibling = like === undefined ? null : await requireSibling(job, like);
+      const base = sibling?.base ?? (await baseOf(job));
+      return planOntoBase(job, await presentOf(job), base, { data: 'copy', ...(sibling && { like: sibling.files }) });
     }),
     ...change.CHANGE_STEPS,
   ],
 });
 
+async function baseOf(job: VmJob<Clone>): Promise<VmBase> {
+  const { base, like } = job.arguments;
+  return like === undefined ? requireBase(job, base!) : (await requireSibling(job, like)).base;
+}
+
 async function refuseUnfit(job: VmJob<Clone>): Promise<void> {
-  const base = await requireBase(job, job.arguments.base);
+  const { base: named, like } = job.arguments;
+  if ((named === undefined) === (like === undefined)) {
+    const message = `clone of ${job.computer.shortName}: either a base, or a clone that it is to be like`;
+    throw new ProvisiondError('OPERATION_INVALID', message);
+  }
+  const base = await baseOf(job);
   refuseSnapshots(job, await requireDomain(job));
   refuseOwnData(job, await presentOf(job), base);
 }

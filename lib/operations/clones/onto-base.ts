@@ -2,10 +2,12 @@
 import { ProvisiondError } from '../../errors';
 import { outlineDifferences, outlineOf } from '../../model/outline';
 import { type BaseVolume, imageNameOfBase, type VmBase } from '../../model/vm-base';
+import type { Making } from '../../libvirt/vm-disks';
 import { trashFolder, type Volume } from '../../model/volume';
 import { requireDomain, type VmJob } from '../kind';
 import type { ChangePlan, VolumeChange } from '../volumes/plan';
 import { type Present, successor } from '../volumes/present';
+import type { Sibling } from './sibling';
 
 /** @throws CONFLICT saying what differs */
 export function refuseOtherOutline({ computer }: VmJob, { volumes, definition }: Present, base: VmBase): void {
@@ -20,6 +22,8 @@ export interface OntoBase {
   readonly data: 'copy' | 'keep';
   /** Left out: what the user gave his root stays his. */
   readonly systemBytes?: number;
+  /** What another clone of the base has, by target: that is copied. */
+  readonly like?: Sibling['files'];
 }
 
 /** System and temporary volumes begin anew; a temporary one that the base has not is put aside. */
@@ -27,7 +31,7 @@ export async function planOntoBase(
   job: VmJob,
   present: Present,
   base: VmBase,
-  { data, systemBytes }: OntoBase,
+  { data, ...more }: OntoBase,
 ): Promise<ChangePlan> {
   const { uuid, name } = await requireDomain(job);
   const { vmPath } = job.vm.parts.hostFacts.profile;
@@ -39,7 +43,7 @@ export async function planOntoBase(
   const prettyName = (await job.store.revision(imageRevisionId))?.prettyName ?? imageName;
   return {
     domain: { uuid, name },
-    changes: [...wanted.map((volume) => changeOf(job, present, volume, systemBytes)), ...gone.map(leaving)],
+    changes: [...wanted.map((volume) => changeOf(job, present, volume, more)), ...gone.map(leaving)],
     image: { before: { imageId, imageRevisionId, imageName, prettyName }, after: base.image },
     trash: trashFolder({ vmPath, ...job.computer }, job.operation.id),
   };
@@ -51,13 +55,23 @@ const leaving = ({ name, type, target, path, format }: Volume): VolumeChange => 
   after: null,
 });
 
-function changeOf(job: VmJob, present: Present, volume: BaseVolume, systemBytes?: number): VolumeChange {
+/** What a sibling has there: of its system only what differs from the base. */
+function copyOf(volume: BaseVolume, like: OntoBase['like']): Making | null {
+  const source = like?.get(volume.target);
+  if (!source) return null;
+  const { path, format, sizeBytes: size } = source;
+  const on = volume.type === 'data' ? null : { path: volume.path, format: volume.format };
+  return { how: 'thin', base: { path, format }, on, imageName: imageNameOfBase(volume), size };
+}
+
+function changeOf(job: VmJob, present: Present, volume: BaseVolume, more: Omit<OntoBase, 'data'>): VolumeChange {
   const { name, type, target, path, format, sizeBytes } = volume;
   const old = present.volumes.find((one) => one.target === target);
   const oldBytes = old ? (present.infos.get(old.path)?.virtualSizeBytes ?? 0) : 0;
-  const size = type === 'system' ? (systemBytes ?? Math.max(sizeBytes, oldBytes)) : sizeBytes;
+  const size = type === 'system' ? (more.systemBytes ?? Math.max(sizeBytes, oldBytes)) : sizeBytes;
   const how = type === 'data' ? 'copy' : 'overlay';
-  const making = { how, base: { path, format }, imageName: imageNameOfBase(volume), size } as const;
+  const imageName = imageNameOfBase(volume);
+  const making = copyOf(volume, more.like) ?? { how, base: { path, format }, imageName, size };
   const id = old && old.type === type ? old : { ...volume, generation: 0 };
   const after = { ...successor(job, present, { ...id, path, format, target }, 'qcow2'), making };
   return { volume: { name, type }, target, before: old ? { path: old.path, format: old.format } : null, after };

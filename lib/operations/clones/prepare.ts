@@ -17,6 +17,7 @@ import { baseImageName, imageNameOfBase, type VmBase } from '../../model/vm-base
 import { type DiskFile, trashFolder } from '../../model/volume';
 import { requireDomain, type VmJob, vmKind, type VmStep } from '../kind';
 import { checkStep } from '../power/steps';
+import { joinTwinStep } from '../twin';
 import * as change from '../volumes/change';
 import { type ChangePlan, type VolumeChange } from '../volumes/plan';
 import { planStep } from '../volumes/plan-step';
@@ -126,6 +127,7 @@ export const prepare_base = vmKind<Prepare>({
   arguments: PREPARE,
   example: { timeoutSeconds: 120, hard: false, dryRun: false },
   steps: [
+    joinTwinStep(async ({ store }, twin) => (await store.vmBases()).some(({ operationId }) => operationId === twin)),
     checkStep('prepare_base', () => 'prepare_base', refuseUnfit),
     planStep(planBase),
     change.stopStep,

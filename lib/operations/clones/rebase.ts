@@ -12,7 +12,7 @@ import * as change from '../volumes/change';
 import { planStep } from '../volumes/plan-step';
 import { type Present, presentOf, refuseSnapshots } from '../volumes/present';
 import { STOPPING } from '../volumes/restore';
-import { baseUnder, holdStep, requireBase } from './bases';
+import { baseUnder, holdStep, namedBase, requireBase } from './bases';
 import { BASE_NAME } from './clone';
 import { planOntoBase, refuseOtherOutline } from './onto-base';
 
@@ -34,7 +34,7 @@ export const rebase = vmKind<Rebase>({
   example: { base: 'vm3', stop: true, timeoutSeconds: 120, hard: false, dryRun: false },
   steps: [
     checkStep('rebase', ({ stop }): Deed => (stop ? 'rebase stop' : 'rebase'), refuseUnfit),
-    holdStep(),
+    holdStep(namedBase),
     planStep(async (job) => {
       const base = await requireBase(job, job.arguments.base);
       return planOntoBase(job, await presentOf(job), base, { data: 'keep' });

@@ -10,6 +10,7 @@ import { trashFolder } from '../../model/volume';
 import { onlyWhen } from '../../steps/step';
 import { type VmJob, vmKind, type VmStep } from '../kind';
 import { requireAllowed } from '../power/steps';
+import { joinTwinStep } from '../twin';
 import * as change from '../volumes/change';
 import type { ChangePlan } from '../volumes/plan';
 import { planStep } from '../volumes/plan-step';
@@ -21,10 +22,14 @@ const REMOVE = z.strictObject({ dryRun: z.boolean().default(false) });
 type Remove = z.output<typeof REMOVE>;
 
 /** The base that was prepared from this VM. @throws NOT_FOUND */
-async function ownBase({ store, computer }: VmJob): Promise<VmBase> {
-  const base = (await store.vmBases()).find(({ computerId }) => computerId === computer.id);
+async function ownBase(job: VmJob): Promise<VmBase> {
+  const base = await findOwnBase(job);
   if (base) return base;
-  throw new ProvisiondError('NOT_FOUND', `${computer.shortName} is no base`);
+  throw new ProvisiondError('NOT_FOUND', `${job.computer.shortName} is no base`);
+}
+
+async function findOwnBase({ store, computer }: VmJob): Promise<VmBase | undefined> {
+  return (await store.vmBases()).find(({ computerId }) => computerId === computer.id);
 }
 
 /** Its disks that stand on the base; none where it was loaded anew since, or unloaded. */
@@ -91,6 +96,7 @@ export const remove_base = vmKind<Remove>({
   arguments: REMOVE,
   example: { dryRun: false },
   steps: [
+    joinTwinStep(async (job) => (await findOwnBase(job)) === undefined),
     checkRemoval,
     planStep(planRemoval),
     ...onlyWhen(
@@ -99,8 +105,7 @@ export const remove_base = vmKind<Remove>({
     ),
     {
       name: 'remove the base files',
-      done: async ({ store, computer }) =>
-        !(await store.vmBases()).some(({ computerId }) => computerId === computer.id),
+      done: async (job) => (await findOwnBase(job)) === undefined,
       run: removeFiles,
     },
   ],

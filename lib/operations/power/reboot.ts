@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ProvisiondError } from '../../errors';
 import { requireDomain, type VmJob, vmKind } from '../kind';
+import { startCold } from '../volumes/temporary';
 import { patienceMs, TIMED, type Timed } from './button';
 import { DUMPING, type Dumping, dumpStep } from './shutdown';
 import { checkStep, conditionNow, confirmStep, GUARDS, isNow, isStillThatRun } from './steps';
@@ -73,10 +74,7 @@ export const hard_reboot = vmKind<Dumping>({
     {
       name: 'start the domain again',
       done: isNow('Running'),
-      run: async (job) => {
-        const { sight } = await conditionNow(job);
-        await job.vm.act('starting', sight, GUARDS.Halted, 'start', sight.uuid);
-      },
+      run: (job) => startCold(job),
     },
     confirmStep(() => 'Running'),
   ],

@@ -3,7 +3,7 @@ import { ProvisiondError } from '../../errors';
 import { isActive } from '../../libvirt/vm-sight';
 import { deedOf } from '../../model/vm-states';
 import { type VmJob, vmKind } from '../kind';
-import { refreshStep } from '../volumes/temporary';
+import { startCold } from '../volumes/temporary';
 import { checkStep, conditionNow, confirmStep, GUARDS, isNow } from './steps';
 
 const PAUSABLE = z.strictObject({ paused: z.boolean().default(false) });
@@ -17,7 +17,6 @@ export const start = vmKind<Pausable>({
   example: { paused: false },
   steps: [
     checkStep('start', (args) => deedOf('start', args)),
-    { ...refreshStep, done: async (job) => (await isNow('Running', 'Paused')(job)) || refreshStep.done!(job) },
     {
       name: 'start the domain',
       done: (job) => isNow(job.arguments.paused ? 'Paused' : 'Running')(job),
@@ -29,10 +28,9 @@ export const start = vmKind<Pausable>({
 });
 
 async function startDomain(job: VmJob<Pausable>): Promise<void> {
-  const { sight } = await conditionNow(job);
   const flags = job.arguments.paused ? ['--paused'] : [];
   try {
-    await job.vm.act('starting', sight, GUARDS.Halted, 'start', sight.uuid, ...flags);
+    await startCold(job, ...flags);
   } catch (error) {
     if (!(error instanceof ProvisiondError) || error.code !== 'LIBVIRT_FAILED') throw error;
     throw new ProvisiondError('DOMAIN_START_FAILED', error.message, { details: error.details });

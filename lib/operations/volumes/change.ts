@@ -10,10 +10,10 @@ import { ProvisiondError } from '../../errors';
 import { type Definition, editDefinition, readDefinition, volumesOf } from '../../libvirt/definition';
 import { isActive } from '../../libvirt/vm-sight';
 import { requireDomain, type VmJob, type VmStep } from '../kind';
-import { conditionNow, GUARDS, isNow } from '../power/steps';
+import { conditionNow, isNow } from '../power/steps';
 import { pressButton } from '../power/button';
 import { disksOf } from './hands';
-import { refreshTemporaries } from './temporary';
+import { startCold } from './temporary';
 import { type ChangePlan, editTo, newFiles, oldFiles, type Side, sideOf } from './plan';
 
 /** What operations of this kind may be told about the stop. */
@@ -30,10 +30,17 @@ export const planOf = ({ journal }: VmJob): ChangePlan => {
   throw new ProvisiondError('INTERNAL', 'a change of volumes was begun without a plan');
 };
 
-/** @throws CONFLICT when somebody else has changed the definition meanwhile */
+/** The definition that a step's `done` read for its `run`: the guest is down meanwhile, and libvirt is not asked twice. */
+const justRead = new WeakMap<VmJob, Definition>();
+
 async function sideNow(job: VmJob): Promise<Side> {
+  return requireSide(job, await disksOf(job).definition(planOf(job).domain));
+}
+
+/** @throws CONFLICT when somebody else has changed the definition meanwhile */
+function requireSide(job: VmJob, definition: Definition): Side {
   const plan = planOf(job);
-  const side = sideOf(plan, await disksOf(job).definition(plan.domain));
+  const side = sideOf(plan, definition);
   if (side) return side;
   const message = `the disks of domain ${plan.domain.name} are neither those that it had nor those that it was to get`;
   throw new ProvisiondError('CONFLICT', message, {
@@ -60,8 +67,8 @@ export const buildStep: VmStep = {
   undo: whenPlanned(async (job) => {
     if (await isOn('after')(job)) return;
     const files = newFiles(planOf(job));
-    const here = await presentOf(job, files);
-    const moved = here.flatMap(({ making, ...disk }) => (making.how === 'move' ? [{ ...disk, to: making.from }] : []));
+    const waiting = await missing(job);
+    const moved = files.filter((file) => !waiting.includes(file)).flatMap(backTo);
     await disksOf(job).move(moved);
     await disksOf(job).remove(files.filter(({ making }) => making.how !== 'move'));
     const { undoes } = planOf(job);
@@ -74,10 +81,16 @@ async function presentOf<F extends { path: string; format: string }>(job: VmJob,
   return files.filter(({ path }) => infos.has(path));
 }
 
-async function missing(job: VmJob) {
+type NewFile = ReturnType<typeof newFiles>[number];
+
+const backTo = ({ making, ...disk }: NewFile) => (making.how === 'move' ? [{ ...disk, to: making.from }] : []);
+
+/** What comes back from the trash is missing while it is there: a file in its place is somebody else's, whatever it is. */
+async function missing(job: VmJob): Promise<NewFile[]> {
   const files = newFiles(planOf(job));
-  const present = await presentOf(job, files);
-  return files.filter((file) => !present.includes(file));
+  const placeOf = ({ path, making }: NewFile) => (making.how === 'move' ? making.from : path);
+  const { infos } = await disksOf(job).look(files.map((file) => ({ path: placeOf(file), format: file.format })));
+  return files.filter((file) => infos.has(placeOf(file)) === (file.making.how === 'move'));
 }
 
 export const verifyStep: VmStep = {
@@ -88,7 +101,8 @@ export const verifyStep: VmStep = {
     const { infos } = await disksOf(job).look(files);
     for (const { path, format, making } of files) {
       const info = infos.get(path);
-      const backing = making.how === 'overlay' ? making.base.path : null;
+      const ground = making.how === 'overlay' ? making.base : making.how === 'thin' ? making.on : null;
+      const backing = ground?.path ?? null;
       const isRight =
         info?.format === format && !info.isOpen && (making.how === 'move' || info.backingFileActualPath === backing);
       const size = 'size' in making ? making.size : undefined;
@@ -104,8 +118,7 @@ export const stopStep: VmStep = {
   run: stop,
   undo: whenPlanned(async (job) => {
     if (!ranBefore(job) || !(await isOn('before')(job))) return;
-    const { sight, condition } = await conditionNow(job);
-    if (condition === 'Halted') await job.vm.act('starting', sight, GUARDS.Halted, 'start', sight.uuid);
+    if (await isNow('Halted')(job)) await startCold(job);
   }),
 };
 
@@ -124,10 +137,17 @@ async function stop(job: VmJob): Promise<void> {
 /** @param afterwards `start`: what ran is started in the same go, for each moment counts; `stay off`: even if it ran */
 const switchAnd = (afterwards: 'start' | 'stay off'): VmStep => ({
   name: 'switch to the new disks',
-  done: isOn('after'),
+  done: async (job) => {
+    const definition = await disksOf(job).definition(planOf(job).domain);
+    const isDone = requireSide(job, definition) === 'after';
+    if (!isDone) justRead.set(job, definition);
+    return isDone;
+  },
   run: async (job) => {
     const plan = planOf(job);
-    const text = editDefinition(await disksOf(job).definition(plan.domain), editTo(plan, 'after'));
+    const definition = justRead.get(job) ?? (await disksOf(job).definition(plan.domain));
+    justRead.delete(job);
+    const text = editDefinition(definition, editTo(plan, 'after'));
     // What begins anew anyway needs no emptying; each moment counts, the guest is down.
     const isFresh = (file: string) => newFiles(plan).some(({ path, making }) => path === file && making.how !== 'move');
     const volumes = volumesOf(job.computer.shortName, readDefinition(text, plan.domain.name));
@@ -161,10 +181,8 @@ export const startStep: VmStep = {
   name: 'start the guest on the new disks',
   done: async (job) => !ranBefore(job) || (await isNow('Running')(job)),
   run: async (job) => {
-    await refreshTemporaries(job);
-    const { sight } = await conditionNow(job);
     try {
-      await job.vm.act('starting', sight, GUARDS.Halted, 'start', sight.uuid);
+      await startCold(job);
     } catch (error) {
       throw startFailed(error, 'it did not start on its new disks');
     }
@@ -242,14 +260,10 @@ export const trashStep: VmStep = {
     const { operation, computer, store, lease, config } = job;
     const plan = planOf(job);
     // The row first: what lies in the trash without one would stay for ever.
-    const until = await store.keepTrash(
-      lease,
-      operation.id,
-      computer.id,
-      plan.trash,
-      JSON.stringify(plan),
-      config.trashDays,
-    );
+    const until = await store.keepTrash(lease, {
+      ...{ operationId: operation.id, computerId: computer.id, folder: plan.trash },
+      ...{ plan: JSON.stringify(plan), days: config.trashDays },
+    });
     await disksOf(job).move(oldFiles(plan));
     if (plan.undoes !== undefined) await store.forgetTrash(lease, plan.undoes);
     job.result.undoUntil = until;

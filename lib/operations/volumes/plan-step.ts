@@ -2,6 +2,7 @@
 import { createReadable } from './report';
 import type { VmJob, VmStep } from '../kind';
 import type { ChangePlan } from './plan';
+import { refuseOverQuota } from './quota';
 
 /** Arguments of kinds that can be asked what they would do. */
 export interface DryRun {
@@ -15,6 +16,7 @@ export function planStep<A extends DryRun>(plan: (job: VmJob<A>) => Promise<Chan
     done: (job) => job.journal?.plan !== undefined,
     run: async (job) => {
       const decided = await plan(job);
+      await refuseOverQuota(job, decided);
       if (!job.arguments.dryRun) return job.keepJournal({ ...job.journal!, plan: decided });
       Object.assign(job.result, await createReadable(job, decided));
       return 'looked';

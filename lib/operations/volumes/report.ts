@@ -52,7 +52,7 @@ export async function createReadable(job: VmJob, plan: ChangePlan): Promise<Chan
 
 function neededFor(making: ReturnType<typeof newFiles>[number]['making']): number {
   if (making.how === 'move') return 0;
-  return making.how === 'copy' ? Math.ceil((making.size ?? 0) / 1024) : 1024;
+  return making.how === 'copy' || making.how === 'thin' ? Math.ceil((making.size ?? 0) / 1024) : 1024;
 }
 
 /** Lines that only one of both has; secrets stay out of it. */

@@ -43,7 +43,7 @@ const RESTORE = z.strictObject({
   ...STOPPING,
   dryRun: z.boolean().default(false),
 });
-type Restore = z.output<typeof RESTORE>;
+export type Restore = z.output<typeof RESTORE>;
 
 export const restore = vmKind<Restore>({
   name: 'restore',
@@ -69,7 +69,7 @@ export const restore = vmKind<Restore>({
 // ------------------------------------------------------------------------------------------------- what it is to be
 
 /** The VM was made from no image and has a drive: it is installed from an ISO image. */
-function isIsoVm({ definition }: Pick<Present, 'definition'>): boolean {
+export function isIsoVm({ definition }: Pick<Present, 'definition'>): boolean {
   const { identity, disks } = definition;
   return (identity?.imageRevisionId ?? 0) <= 1 && disks.some(({ device }) => device === 'cdrom');
 }
@@ -124,7 +124,7 @@ async function chooseImage(job: VmJob<Restore>, { identity }: Definition): Promi
   throw new ProvisiondError('IMAGE_AMBIGUOUS', `'${image}' may be ${names}`, { ...asked, hint: 'Name one of them' });
 }
 
-async function bringImage(job: VmJob<Restore>): Promise<void> {
+export async function bringImage(job: VmJob<Restore>): Promise<void> {
   if (job.journal?.plan) return;
   const present = await presentOf(job);
   if (isIsoVm(present)) return;
@@ -136,7 +136,7 @@ async function bringImage(job: VmJob<Restore>): Promise<void> {
 
 // ------------------------------------------------------------------------------------------------------------ the plan
 
-async function planRestore(job: VmJob<Restore>): Promise<ChangePlan> {
+export async function planRestore(job: VmJob<Restore>): Promise<ChangePlan> {
   const present = await presentOf(job);
   const { uuid, name } = await requireDomain(job);
   const isIso = isIsoVm(present);

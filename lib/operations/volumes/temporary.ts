@@ -1,14 +1,14 @@
 /**
  * Temporary volumes begin anew whenever their VM was off: after each stop, whoever caused it, which frees their space, and once
  * more before a cold start, because a guest may switch itself off while nobody looks. Whatever keeps the guest's memory (pause,
- * suspend) and whatever is one life of it to its user (reboot, reset) keeps them.
+ * suspend) and whatever its hypervisor does not end for (a reboot of the guest's own) keeps them.
  */
 import { volumesOf } from '../../libvirt/definition';
 import { isActive, type VmSight } from '../../libvirt/vm-sight';
 import { deedOf } from '../../model/vm-states';
 import { readVolumeId } from '../../model/volume';
 import { NO_ARGUMENTS, requireDomain, type VmJob, vmKind, type VmStep } from '../kind';
-import { checkStep } from '../power/steps';
+import { checkStep, conditionNow, GUARDS } from '../power/steps';
 import { disksOf } from './hands';
 
 /** Whether a VM has any, by the names of its files. */
@@ -24,6 +24,17 @@ export async function refreshTemporaries(job: VmJob): Promise<void> {
   const volumes = volumesOf(shortName, await disksOf(job).definition(sight));
   const temporary = volumes.filter(({ type }) => type === 'temporary');
   await disksOf(job).refresh(sight, temporary);
+}
+
+/**
+ * Starts a VM that is off, on empty temporary volumes: the one way in which operations start one cold, but for the switch to new
+ * disks, which does the same in one go.
+ * @param flags of `virsh start`
+ */
+export async function startCold(job: VmJob, ...flags: readonly string[]): Promise<void> {
+  await refreshTemporaries(job);
+  const { sight } = await conditionNow(job);
+  await job.vm.act('starting', sight, GUARDS.Halted, 'start', sight.uuid, ...flags);
 }
 
 /** For the lists of operations that stop or start a VM. */

@@ -3,12 +3,13 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { PATIENCE } from '../../support/busy';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
 import { CloneWorld, type Furniture } from '../../support/clone-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 60_000 * PATIENCE;
 
 const FULL: Furniture = { system: 0x11, temporary: 0x12, data: 0x13, drive: true };
 

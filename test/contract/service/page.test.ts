@@ -40,9 +40,15 @@ interface TabElement {
 interface Tab {
   readonly document: {
     readonly activeElement: TabElement;
+    readonly documentElement: { readonly scrollWidth: number };
     querySelectorAll(selector: string): Iterable<TabElement>;
   };
-  readonly getComputedStyle: (element: TabElement) => { readonly color: string; readonly backgroundColor: string };
+  readonly getComputedStyle: (element: TabElement) => {
+    readonly color: string;
+    readonly backgroundColor: string;
+    readonly outlineStyle: string;
+    readonly outlineWidth: string;
+  };
 }
 
 let site: FakeSite;
@@ -105,9 +111,15 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
   }
 }
 
+interface Circumstances {
+  readonly javaScriptEnabled?: boolean;
+  readonly colorScheme?: 'dark';
+  readonly width?: number;
+}
+
 /** A tab that collects what the browser complains of: scripts, styles and addresses that the policy refuses too. */
-async function open(where: string, more: { javaScriptEnabled?: boolean; colorScheme?: 'dark' } = {}): Promise<Page> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...more });
+async function open(where: string, { width = 1280, ...more }: Circumstances = {}): Promise<Page> {
+  const context = await browser.newContext({ viewport: { width, height: 800 }, ...more });
   const page = await context.newPage();
   page.on('console', (message) => {
     if (message.type() === 'error') complaints.push(`${where}: ${message.text()}`);
@@ -118,6 +130,10 @@ async function open(where: string, more: { javaScriptEnabled?: boolean; colorSch
 }
 
 const shoot = (page: Page, name: string) => page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`) });
+const views = () => ['/', `/requests/${ready}`, `/requests/${failed}`, '/operations', '/hosts', '/images', '/plugins'];
+const nameOf = (where: string) =>
+  ({ '/': 'reservations', [`/requests/${ready}`]: 'request', [`/requests/${failed}`]: 'failed' })[where] ??
+  where.slice(1);
 
 describe('the page', () => {
   it('lists what is running, and leads to the time line of a reservation with a bar for each step', async () => {
@@ -228,13 +244,48 @@ describe('the page', () => {
     await page.context().close();
   });
 
-  it('is readable: words against their background have a contrast of 4.5 to 1 or better, light and dark', async () => {
+  it('shows where the keyboard is: whatever has the focus has an outline, light and dark', async () => {
     for (const more of [{}, { colorScheme: 'dark' }] as const) {
-      const page = await open('/', more);
-      const worst = await page.evaluate(worstContrast);
-      expect(worst).toBeGreaterThanOrEqual(4.5);
+      const page = await open('/operations', more);
+      const faint: string[] = [];
+      for (let step = 0; step < 7; step++) {
+        await page.keyboard.press('Tab');
+        const { what, width } = await page.evaluate(focusOutline);
+        if (width < 2) faint.push(what || 'nothing');
+      }
+      expect(faint).toEqual([]);
+      if (!('colorScheme' in more)) await shoot(page, 'focus');
       await page.context().close();
     }
+  });
+
+  it('is readable: words against their background have a contrast of 4.5 to 1 or better, light and dark', async () => {
+    for (const more of [{}, { colorScheme: 'dark' }] as const) {
+      for (const where of views()) {
+        const page = await open(where, more);
+        const worst = await page.evaluate(worstContrast);
+        if (worst < 4.5) throw new Error(`${where}: a contrast of ${worst.toFixed(2)}`);
+        if ('colorScheme' in more) await shoot(page, `${nameOf(where)}-dark`);
+        await page.context().close();
+      }
+    }
+  });
+
+  it('fits on a screen of 400 points: nothing has to be pushed aside to be read, and cells say what they are', async () => {
+    const tooWide: string[] = [];
+    for (const where of views()) {
+      const page = await open(where, { width: 400 });
+      const width = await page.evaluate(() => (globalThis as unknown as Tab).document.documentElement.scrollWidth);
+      if (width > 400) tooWide.push(`${where}: ${width}`);
+      await page.screenshot({ path: path.join(SCREENSHOTS, `${nameOf(where)}-narrow.png`), fullPage: true });
+      // A card is still the row of a table.
+      if (where === '/') {
+        const row = page.getByRole('table', { name: 'Reservations that are not over' }).getByRole('row').nth(1);
+        expect(await row.getByRole('cell').count()).toBeGreaterThan(3);
+      }
+      await page.context().close();
+    }
+    expect(tooWide).toEqual([]);
   });
 
   it('gives the browser nothing to complain of: no script and no style in the page, nothing from elsewhere', () => {
@@ -279,7 +330,8 @@ describe('the page', () => {
   });
 
   it('left pictures to look at', () => {
-    for (const name of ['reservations', 'request', 'operations', 'hosts', 'images', 'plugins', 'dark', 'failed']) {
+    const wide = [...views().map(nameOf), 'dark', 'focus'];
+    for (const name of [...wide, ...views().flatMap((where) => [`${nameOf(where)}-dark`, `${nameOf(where)}-narrow`])]) {
       const picture = readFileSync(path.join(SCREENSHOTS, `${name}.png`));
       expect(picture.length).toBeGreaterThan(10_000);
     }
@@ -311,4 +363,13 @@ function worstContrast(): number {
     worst = Math.min(worst, (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05));
   }
   return worst;
+}
+
+/** In the browser: what has the focus, and how broad the line around it is. */
+function focusOutline(): { what: string; width: number } {
+  const { document, getComputedStyle } = globalThis as unknown as Tab;
+  const focused = document.activeElement;
+  const { outlineStyle, outlineWidth } = getComputedStyle(focused);
+  const width = outlineStyle === 'none' ? 0 : Number.parseFloat(outlineWidth);
+  return { what: focused.textContent.trim().slice(0, 40), width };
 }

@@ -1,12 +1,13 @@
 /** Volumes that a site has planned: loads make them, in a stable order; they go with the load, but data stays. */
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { PATIENCE } from '../../support/busy';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
 import { StateWorld } from '../../support/state-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 60_000 * PATIENCE;
 
 let world: StateWorld;
 beforeEach(async () => (world = await StateWorld.open()), LIMIT_MS);

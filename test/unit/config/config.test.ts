@@ -81,6 +81,7 @@ describe('a configuration without anything', () => {
       operationRetentionDays: 30,
       startProofMs: 10_000,
       trashDays: 7,
+      volumeQuotaMiB: 0,
       xmlrpc: { url: null, user: 'vclsystem@Local', password: null, caFile: null, timeoutMs: 120_000 },
       mail: {
         ...{ transport: 'off', from: null, returnPath: null, sendmailPath: '/usr/sbin/sendmail' },

@@ -46,4 +46,19 @@ describe('what virsh prints', () => {
     const error = virshError('DOMAIN_START_FAILED', 'starting domain vm1 on host1', { exitCode: 1, stderr });
     expect(error.message).toBe("starting domain vm1 on host1: Failed to start domain 'vm1': Cannot allocate memory");
   });
+
+  it.each([
+    [
+      "error: failed to connect to the hypervisor\nerror: Failed to connect socket to '/var/run/libvirt/libvirt-sock': Connection refused\n",
+    ],
+    ['error: Failed to define domain from /tmp/x.xml\nerror: Cannot recv data: Connection reset by peer\n'],
+    [
+      'error: Disconnected from qemu:///system due to end of file\nerror: End of file while reading data: Input/output error\n',
+    ],
+  ])('does not take a libvirt that is away for one that refuses: %j', (stderr) => {
+    const error = virshError('DOMAIN_REJECTED', 'defining domain vm1 on host1', { exitCode: 1, stderr });
+    expect(error).toMatchObject({ code: 'LIBVIRT_FAILED', retryable: true });
+    const refused = { exitCode: 1, stderr: 'error: unsupported configuration: no such bus\n' };
+    expect(virshError('DOMAIN_REJECTED', 'defining domain vm1 on host1', refused).code).toBe('DOMAIN_REJECTED');
+  });
 });

@@ -47,6 +47,7 @@ undo discard      | same    | -       | same      | Halted    | -       | -
 add_volume        | same    | -       | same      | -         | -       | -
 remove_volume     | same    | -       | same      | -         | -       | -
 clear_temporary   | same    | -       | -         | -         | -       | -
+compact           | same    | -       | -         | -         | -       | -
 prepare_base      | Halted  | -       | Halted    | -         | -       | -
 remove_base       | same    | -       | -         | -         | -       | -
 clone             | same    | -       | same      | -         | -       | -

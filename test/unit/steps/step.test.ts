@@ -120,7 +120,7 @@ describe('a list of steps', () => {
     expect(events.map(({ kind, step, ...more }) => [kind, step, (more as { story?: string }).story])).toEqual([
       ['begun', 'make a', 'startload'],
       ['ended', 'make a', 'transfervm'],
-      ['skipped', 'make b', undefined],
+      ['skipped', 'make b', 'startvm'],
     ]);
   });
 });

@@ -87,6 +87,7 @@ const stages: readonly [string, () => Promise<unknown>][] = [
   ['is rebooted by force after a crash', () => move('hard_reboot').then(() => guest.untilBooted(4))],
   ['obeys when it is asked to shut down', () => move('clean_shutdown')],
   ['is started and cut off', () => move('start').then(() => move('hard_shutdown'))],
+  ['is started and shut down, by itself or else by force', shutsDown],
 ];
 
 async function comesBack(): Promise<void> {
@@ -97,6 +98,13 @@ async function comesBack(): Promise<void> {
   await move('suspend');
   await move('resume');
   expect(await guest.boots()).toBe(2);
+}
+
+async function shutsDown(): Promise<void> {
+  const before = await guest.boots();
+  await move('start');
+  await guest.untilBooted(before + 1);
+  await move('shutdown');
 }
 
 describe('a VM on Xen', () => {

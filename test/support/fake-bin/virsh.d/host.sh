@@ -49,7 +49,9 @@ verb_domcapabilities() {
     return 1 ;;
   esac
   printf '<domainCapabilities>\n  <path>/usr/bin/qemu-system-x86_64</path>\n  <domain>%s</domain>\n' "$type"
-  printf "  <machine>pc-i440fx-7.2</machine>\n  <arch>x86_64</arch>\n  <vcpu max='255'/>\n</domainCapabilities>\n"
+  printf "  <machine>pc-i440fx-7.2</machine>\n  <arch>x86_64</arch>\n  <vcpu max='255'/>\n"
+  [ -f "$FAKE_WORLD/no-backup" ] || printf "  <features>\n    <backup supported='yes'/>\n  </features>\n"
+  printf '</domainCapabilities>\n'
 }
 
 # $FAKE_WORLD/links: `name active|inactive mac` a line

@@ -23,6 +23,10 @@ spec_of() {
   dump) specify 'domain file' '' 'memory-only live crash' ;;
   managedsave) specify domain '' 'bypass-cache running paused verbose' ;;
   metadata) specify 'domain ?uri ?set' key 'live config current remove' ;;
+  backup-begin) specify 'domain ?backupxml' checkpointxml reuse-external ;;
+  blockjob) specify 'domain path' '' 'info abort async pivot raw bytes' ;;
+  qemu-agent-command) specify 'domain cmd' timeout 'async block pretty' ;;
+  domfsfreeze | domfsthaw) specify domain mountpoint '' ;;
   snapshot-list) specify domain '' 'name parent metadata' ;;
   snapshot-create-as) specify 'domain ?name ?description' '' 'halt disk-only atomic no-metadata quiesce' ;;
   snapshot-dumpxml) specify 'domain snapshotname' '' security-info ;;

@@ -204,7 +204,11 @@ verb_dompmwakeup() {
 verb_domjobinfo() {
   find_domain "$opt_domain" || return 1
   [ "$id" != - ] || { complain 'Requested operation is not valid: domain is not running'; return 1; }
-  say "Job type:         None        "
+  if [ -n "$flag_completed" ] && [ -f "$dir/backed-up" ]; then say_job Completed; else say_job None; fi
+}
+
+say_job() {
+  printf '%s\n\n' "Job type:         $1        "
 }
 
 verb_domjobabort() {
