@@ -93,7 +93,8 @@ function entryOf({ file, overlays }: ImageNode): FileEntry {
 function noteOf(record: KnownBaseFile | undefined, use: ImageUse | undefined): string {
   if (record?.damage) return `CHANGED: ${record.damage}`;
   const whose = use === undefined ? 'no image of the database' : use.deleted ? 'deleted' : '';
-  return [whose, record ? '' : 'not recorded yet'].filter(Boolean).join(', ');
+  const known = record === undefined ? 'not recorded yet' : record.sha256 === null ? 'its checksum is being taken' : '';
+  return [whose, known].filter(Boolean).join(', ');
 }
 
 function treeLines({ host, error, bases, broken }: ReturnType<typeof describeHost>): string[] {

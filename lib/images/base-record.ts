@@ -36,8 +36,8 @@ image_line "$1"
 export interface NewBase {
   readonly imageName: string;
   readonly source: string;
-  /** Where the checksum is known already; else the file is read. */
-  readonly sha256?: string;
+  /** Left out: the file is read for it. Null: that comes later ({@link completeRecord}). */
+  readonly sha256?: string | null;
   /** As it was when it was made. */
   readonly file?: ImageFile;
 }
@@ -54,19 +54,51 @@ export async function recordBase(
   const stamp =
     made && sha256 !== undefined
       ? { file: made, sha256 }
-      : await stampOf(place, path, { sum: sha256 === undefined, protect: 'must', behind: made !== undefined });
-  const { sizeBytes, modified, header } = made ?? stamp.file;
+      : await stampOf(place, path, { sum: sha256 === undefined, protect: 'must' });
+  const { sizeBytes, modified, header } = stamp.file;
   const { format, virtualSizeBytes } = checkImageHeader(path, header, sizeBytes);
   const base = { hostId: place.hostId, path, imageName, source, format, virtualSizeBytes, sizeBytes, modified };
-  const recorded = { ...base, sha256: sha256 ?? stamp.sha256! };
+  const recorded = { ...base, sha256: sha256 === undefined ? stamp.sha256 : sha256 };
   await place.records.recordBaseFile(recorded);
-  if (stamp.file.sizeBytes !== sizeBytes || stamp.file.modified !== modified) {
-    const damage = 'it changed while its checksum was taken';
-    await place.records.noteBaseCheck(recorded, damage);
-    throw changed(place.host, { path, recorded: 'just now' }, damage);
-  }
   return recorded;
 }
+
+/**
+ * Reads the checksum that a record lacks. It must be that of every other plain copy of the same source, and the file must be
+ * what it was when it was recorded.
+ * @throws IMAGE_UNTRUSTED: no load uses the base from then on
+ */
+export async function completeRecord(place: BasePlace, base: BaseFile): Promise<void> {
+  const { file, sha256 } = await stampOf(place, base.path, { sum: true, behind: true });
+  const recorded = { ...base, sha256 };
+  await place.records.recordBaseFile(recorded);
+  const isAsCopied = file.sizeBytes === base.sizeBytes && file.modified === base.modified;
+  const twin = (await place.records.findBaseFiles(base.imageName)).find((other) => mustBeAlike(base, other));
+  let damage: string | null = null;
+  if (!isAsCopied) damage = CHANGED_UNREAD;
+  else if (twin && twin.sha256 !== sha256) {
+    damage = `its checksum is ${sha256}, and that of the copy of the same source at ${twin.path} on another host is ${twin.sha256}`;
+  }
+  if (damage === null) return;
+  await place.records.noteBaseCheck(recorded, damage);
+  throw changed(place.host, { path: base.path, recorded: 'just now' }, damage);
+}
+
+const CHANGED_UNREAD = 'it changed before its checksum was known';
+
+/** Plain copies of one file, the revision of an image: what is there under that name never changes. */
+function mustBeAlike(base: BaseFile, other: KnownBaseFile): boolean {
+  return (
+    other.hostId !== base.hostId &&
+    other.source === base.source &&
+    base.source.startsWith(COPIED_FROM) &&
+    other.sha256 !== null &&
+    other.damage === null
+  );
+}
+
+/** How the source of a base begins that is byte by byte what it was copied from. */
+export const COPIED_FROM = 'copied from ';
 
 /** The checksum of a file as it is now. */
 export async function readSum(place: BasePlace, path: string): Promise<string> {
@@ -97,9 +129,15 @@ export interface TrustOptions {
 
 /**
  * Holds a base that is about to be used to its record. One that was never recorded is taken as it is, once.
+ * @returns its record, if that still lacks the checksum: somebody began to read it and did not end
  * @throws IMAGE_UNTRUSTED when it changed
  */
-export async function admitBase(place: BasePlace, seen: ImageFile, imageName: string, options: TrustOptions) {
+export async function admitBase(
+  place: BasePlace,
+  seen: ImageFile,
+  imageName: string,
+  options: TrustOptions,
+): Promise<BaseFile | null> {
   const { host, hostId, records } = place;
   const ask = async () => {
     const known = await records.findBaseFiles(imageName);
@@ -111,16 +149,21 @@ export async function admitBase(place: BasePlace, seen: ImageFile, imageName: st
       const again = await ask();
       if (!again.mine) await adopt(place, seen, imageName, again.known);
     });
-    return;
+    return null;
   }
   await compare(place, seen, mine, options);
+  return mine.sha256 === null ? mine : null;
 }
 
 /** On shared storage another host has the same file, and its checksum is known. */
 async function adopt(place: BasePlace, seen: ImageFile, imageName: string, known: readonly KnownBaseFile[]) {
   const twin = known.find(
-    ({ path, sizeBytes, modified, damage }) =>
-      path === seen.path && sizeBytes === seen.sizeBytes && modified === seen.modified && damage === null,
+    ({ path, sizeBytes, modified, damage, sha256 }) =>
+      path === seen.path &&
+      sizeBytes === seen.sizeBytes &&
+      modified === seen.modified &&
+      damage === null &&
+      sha256 !== null,
   );
   const { file, sha256 } = await stampOf(place, seen.path, { sum: twin === undefined, protect: 'try' });
   const { format, virtualSizeBytes } = checkImageHeader(seen.path, file.header, file.sizeBytes);
@@ -132,7 +175,7 @@ async function adopt(place: BasePlace, seen: ImageFile, imageName: string, known
     virtualSizeBytes,
     sizeBytes: file.sizeBytes,
     modified: file.modified,
-    sha256: twin?.sha256 ?? sha256!,
+    sha256: twin?.sha256 ?? sha256,
     source: twin?.source ?? 'found on the host',
   });
 }
@@ -144,7 +187,11 @@ async function compare(place: BasePlace, seen: ImageFile, known: KnownBaseFile, 
     throw changed(host, known, `it had ${known.sizeBytes} bytes and has ${seen.sizeBytes}`);
   }
   const isTouched = seen.modified !== known.modified;
-  if (isTouched || checkAtUse === 'checksum') {
+  if (isTouched && known.sha256 === null) {
+    await records.noteBaseCheck(known, CHANGED_UNREAD);
+    throw changed(host, known, CHANGED_UNREAD);
+  }
+  if (known.sha256 !== null && (isTouched || checkAtUse === 'checksum')) {
     const sha256 = await readSum(place, seen.path);
     if (sha256 !== known.sha256) {
       const damage = `its checksum was ${known.sha256} and is ${sha256}`;

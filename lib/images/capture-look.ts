@@ -4,6 +4,8 @@ import { type CaptureMark, parseMark } from './capture-scripts';
 import { type ImageFile, datastoreCandidates } from './image-sight';
 
 export interface CaptureLook {
+  /** What is wrong with what the disk stands on, and the file; null: nothing. */
+  readonly trouble: { readonly kind: ChainTrouble; readonly file: string } | null;
   readonly disk: { readonly snapshots: readonly string[]; readonly virtualSizeBytes: number } | null;
   /** The most that a copy in the new format may take. */
   readonly copyBytes: number;
@@ -20,6 +22,9 @@ export interface CapturePlace {
   /** Who made them, if a capture did. */
   readonly mark: CaptureMark | null;
 }
+
+/** Not there; in none of our folders; without a word on its format; not to be read; too many, or a circle. */
+export type ChainTrouble = 'missing' | 'foreign' | 'guessed' | 'unreadable' | 'endless';
 
 interface DiskInfo {
   readonly 'virtual-size': number;
@@ -39,7 +44,9 @@ export function readCaptureLook(sections: ReadonlyMap<string, string[]>, imageNa
     return { freeKiB: free === undefined ? null : Number(free), images, mark: parseMark(text(`${name}-mark`)) };
   };
   const repository = place('repository');
+  const [, kind, file] = /^(missing|foreign|guessed|unreadable|endless) (.*)$/m.exec(text('chain')) ?? [];
   return {
+    trouble: kind === undefined ? null : { kind: kind as ChainTrouble, file: file! },
     disk: disk && {
       snapshots: (disk.snapshots ?? []).map(({ name }) => name),
       virtualSizeBytes: disk['virtual-size'],

@@ -5,6 +5,7 @@
  * is there before the image gets its name. So a copy that another attempt left is told from an image of somebody else's.
  */
 import { EXIT, FREE_KIB } from './qemu-img';
+import { IS_MOUNTED } from './repository';
 
 /** How a script says that a file of the new name is there already. */
 export const NAME_TAKEN = 17;
@@ -47,13 +48,28 @@ mark=$1 disk=$2 format=$3 to=$4 datastore=$5 image=$6 repository=$7
 ${FREE_KIB}
 ${MARK_OF}
 section() { printf '\\n@@%s %s\\n' "$mark" "$1"; }
-# The longest mount point of fstab that holds the folder is to be mounted.
-is_mounted() {
-  wanted=$(awk -v folder="$1/" '$1 !~ /^#/ && $2 != "/" && index(folder, $2 "/") == 1 && length($2) > length(best) {
-    best = $2 } END { print best }' /etc/fstab 2>/dev/null)
-  [ -z "$wanted" ] || mountpoint -q "$wanted"
+${IS_MOUNTED}
+# What the disk stands on, header by header: nothing is opened that is not ours. Says what is wrong, if anything is.
+chain_trouble() {
+  file=$1 as=$2
+  for depth in 1 2 3 4 5 6 7 8; do
+    info=$(qemu-img info -U --output=json -f "$as" "$file" 2>/dev/null) || { echo "unreadable $file"; return; }
+    backing=$(printf '%s\\n' "$info" | sed -n 's/^ *"full-backing-filename": "\\(.*\\)",\\{0,1\\}$/\\1/p' | head -n 1)
+    as=$(printf '%s\\n' "$info" | sed -n 's/^ *"backing-filename-format": "\\(.*\\)",\\{0,1\\}$/\\1/p' | head -n 1)
+    [ -n "$backing" ] || return 0
+    case $(readlink -f -- "$backing") in
+    "$(readlink -f -- "$datastore")"/* | "$(readlink -f -- "\${disk%/*}")"/*) ;;
+    *) echo "foreign $backing"; return ;;
+    esac
+    [ -f "$backing" ] || { echo "missing $backing"; return; }
+    [ -n "$as" ] || { echo "guessed $backing"; return; }
+    file=$backing
+  done
+  echo "endless $file"
 }
 if [ -n "$disk" ]; then
+  section chain
+  chain_trouble "$disk" "$format"
   section info
   qemu-img info -U --output=json -f "$format" "$disk"
   section measure
@@ -65,7 +81,7 @@ find "$datastore/" -type f -iname "$image.*" 2>/dev/null
 section datastore-mark
 mark_of "$datastore/$image.xml"
 section repository
-if [ -n "$repository" ] && [ -d "$repository" ] && is_mounted "$repository"; then
+if [ -n "$repository" ] && is_mounted "$repository"; then
   free_kib "$repository"
   find "$repository/" -type f -iname "$image.*" 2>/dev/null
 fi

@@ -17,10 +17,23 @@ export interface Work {
   readonly stdin?: string;
 }
 
-const REASONS: Readonly<Record<number, readonly [code: ErrorCode, why: string]>> = {
+const REASONS: Readonly<Record<number, readonly [code: ErrorCode, why: string, hint?: string]>> = {
   [EXIT.lockTimeout]: ['COMMAND_TIMEOUT', 'another copy did not come to its end'],
-  [EXIT.damaged]: ['IMAGE_UNTRUSTED', 'its tables are damaged, as qemu-img check says'],
-  [EXIT.wrongSum]: ['IMAGE_UNTRUSTED', 'the source has not the checksum that stands beside it'],
+  [EXIT.damaged]: [
+    'IMAGE_UNTRUSTED',
+    'its tables are damaged, as qemu-img check says',
+    'Bring the image to the repository once more, from where it was made',
+  ],
+  [EXIT.wrongSum]: [
+    'IMAGE_UNTRUSTED',
+    'the source has not the checksum that stands beside it',
+    'Bring the image to the repository once more; or, if it was changed on purpose: sha256sum FILE > FILE.sha256',
+  ],
+  [EXIT.sourceGone]: [
+    'IMAGE_COPY_FAILED',
+    'the source is not there any more',
+    'Look whether the repository is still mounted on the host, and who removed the file',
+  ],
 };
 
 /** Why a script of this folder failed. */
@@ -38,7 +51,10 @@ export function explain(hostName: string, work: Work, result: RunResult): Provis
     return new ProvisiondError('CONFLICT', `${where}: a guest has that disk open`, { blame: 'computer' });
   }
   const reason = REASONS[result.exitCode];
-  if (reason) return new ProvisiondError(reason[0], `${where}: ${reason[1]}`);
+  if (reason) {
+    const [code, why, hint] = reason;
+    return new ProvisiondError(code, `${where}: ${why}`, hint === undefined ? {} : { hint });
+  }
   const said = result.stderr.trim() || `exit code ${result.exitCode}`;
   return new ProvisiondError(work.failure, `${where}: ${said}`, { details: { exitCode: result.exitCode } });
 }

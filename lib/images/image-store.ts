@@ -12,7 +12,7 @@ import type { VmProfile } from '../model/reservation';
 import { imageLock, masterImagePath } from '../model/names';
 import type { ImageVerbs } from '../plugins/api';
 import { SIGNALS, timed } from '../signals';
-import type { BasePlace, TrustOptions } from './base-record';
+import { type BasePlace, COPIED_FROM, type TrustOptions } from './base-record';
 import {
   type ImageFile,
   type ImageSight,
@@ -107,7 +107,7 @@ export class ImageStore implements ImageVerbs {
     const { host, imageName, timeoutMs, signal, trust } = this.parts;
     if (!trust) return base;
     const place: BasePlace = { host, hostId: trust.hostId, records: trust.records, timeoutMs, signal };
-    if (copy) await recordCopy(place, { imageName, ...copy }, trust.log);
+    if (copy) await recordCopy(place, { imageName, ...copy }, trust);
     else await admitCopied(place, base.file, imageName, trust);
     return base;
   }
@@ -186,7 +186,8 @@ export class ImageStore implements ImageVerbs {
     }
     const sha256 = /^@@sum ([0-9a-f]{64})$/m.exec(stdout)?.[1] ?? null;
     const [file] = parseImageFiles([/^@@made (.*)$/m.exec(stdout)?.[1] ?? '']);
-    return { sha256, file: file ?? null, source: `copied from ${source}` };
+    const isPlain = sources.length === 1 && from === final.format && !registryChanges;
+    return { sha256, file: file ?? null, source: `${isPlain ? COPIED_FROM : 'converted from '}${source}` };
   }
 
   private async makeDisk(how: 'overlay' | 'copy', base: Image, disk: Image, neededKiB: number): Promise<void> {

@@ -9,7 +9,7 @@
 import { IMAGE_FILES, NO_IMAGES } from './image-sight';
 
 /** How a script says what stood in its way. */
-export const EXIT = { busy: 16, diskFull: 28, damaged: 65, wrongSum: 66, lockTimeout: 75 } as const;
+export const EXIT = { busy: 16, diskFull: 28, damaged: 65, wrongSum: 66, sourceGone: 67, lockTimeout: 75 } as const;
 
 /** Free space of a folder in KiB. */
 export const FREE_KIB = `free_kib() { df -Pk "$1" | awk 'END { print $4 }'; }`;
@@ -32,7 +32,7 @@ sum_of() {
 /** `protect FILE`: nobody writes to a base image. Where that is not ours to decide, the checksum tells. */
 export const PROTECT = `
 protect() {
-  [ "$(id -u)" -ne 0 ] || chown 0:0 "$1" 2>/dev/null || :
+  chown 0:0 "$1" 2>/dev/null || :
   chmod 0444 "$1"
 }`;
 
@@ -70,12 +70,16 @@ set -eu
 ${FREE_KIB}${LIMITED}${SUM_OF}${PROTECT}${CHECK_TABLES}${TELL_PROGRESS}${IMAGE_FILES}
 final=$1 part=$2 lock=$3 wait=$4 from=$5 to=$6 xml=$7 final_xml=$8 most=$9
 shift 9
-limit_seconds=$wait limit_bytes=$most copy= watcher= registry=$(cat)
+limit_seconds=$wait limit_bytes=$most copy= watcher= registry= folder=\${final%/*}
+if IFS= read -r first; then registry=$(printf '%s\n' "$first"; cat); fi
 is_plain() { [ "$from" = "$to" ] && [ "$count" -eq 1 ]; }
 count=$#
 needed=0
 for source; do
-  if is_plain; then bytes=$(($(du -k "$source" | cut -f1) * 1024))
+  [ -f "$source" ] || exit ${EXIT.sourceGone}
+  if is_plain; then
+    taken=$(du -k "$source")
+    bytes=$((\${taken%%[!0-9]*} * 1024))
   else
     measured=$(limited measure --output=json -f "$from" -O "$to" "$source")
     bytes=$(printf '%s' "$measured" | sed -n 's/.*"required": *\\([0-9]*\\).*/\\1/p')
@@ -83,7 +87,7 @@ for source; do
   needed=$((needed + (bytes + 1023) / 1024))
 done
 echo "@@total $needed"
-mkdir -p "\${final%/*}"
+[ -d "$folder" ] || mkdir -p "$folder"
 tell_progress & watcher=$!
 trap 'kill $watcher $copy 2>/dev/null || :; rm -f "$part" "$part.reg"' EXIT
 exec 9>>"$lock"
@@ -93,8 +97,8 @@ for file in "\${final%.*}".*; do
   extension=\${file#"\${final%.*}."}
   case $extension in '*' | *.* | ${[...NO_IMAGES].join(' | ')}) ;; *) exit 0 ;; esac
 done
-rm -f "$final".*.part "$final".*.part.reg
-free=$(free_kib "\${final%/*}")
+for file in "$final".*.part "$final".*.part.reg; do [ ! -e "$file" ] || rm -f "$file"; done
+free=$(free_kib "$folder")
 [ "$free" -ge "$needed" ] || { echo "@@free $free"; exit ${EXIT.diskFull}; }
 if is_plain; then cp "$1" "$part" & else limited convert -W -m 16 -f "$from" -O "$to" "$@" "$part" & fi
 copy=$! sum=
@@ -109,17 +113,19 @@ if [ -n "$registry" ]; then
   printf '%s\n' "$registry" >"$part.reg"
   timeout --foreground -k 5 "$wait" virt-win-reg --format="$to" --merge "$part" "$part.reg" </dev/null >&2
 fi
+protect "$part"
 sync "$part" &
 copy=$!
+# While the disk writes: all that needs no more than to be read.
 check_tables "$to" "$part"
-wait "$copy"
-if is_plain && [ -z "$registry" ] && [ "$(stat -c %s "$1")" -ne "$(stat -c %s "$part")" ]; then echo 'the source changed meanwhile' >&2; exit 1; fi
-protect "$part"
+made=$(image_line "$part")
+if is_plain && [ -z "$registry" ] && [ "$(stat -c %s "$1")" -ne "\${made%% *}" ]; then echo 'the source changed meanwhile' >&2; exit 1; fi
 if [ -f "$xml" ] && [ ! -e "$final_xml" ]; then cp "$xml" "$final_xml.part" && mv "$final_xml.part" "$final_xml"; fi
+wait "$copy"
 mv "$part" "$final"
-sync "\${final%/*}"
+sync "$folder"
 ! is_plain || [ -z "$sum" ] || echo "@@sum $sum"
-echo "@@made $(image_line "$final")"
+echo "@@made \${made%"$part"}$final"
 `;
 
 /** A disk that a running guest has open refuses a plain \`info\` and answers \`info -U\`. */

@@ -11,6 +11,7 @@ import { quoteCommand } from '../host/shell-quote';
 import { type ImagePartner, imageSearchPaths } from '../model/image-library';
 import { followProgress } from './copy-work';
 import { EXIT, SUM_OF, TELL_PROGRESS } from './qemu-img';
+import { requireRepository } from './repository';
 import { oneAfterAnother } from './turns';
 
 export interface RetrievalParts {
@@ -52,10 +53,10 @@ const LIST = `for pattern; do find $pattern -type f -exec stat -c '%s %n' {} + 2
 export async function retrieveImage(parts: RetrievalParts): Promise<{ partner: string; files: string[] } | null> {
   const { local, imageName, repositoryPath, partners, onProgress } = parts;
   if (partners.length === 0) return null;
-  if ((await local.run(['test', '-d', repositoryPath], { expect: [0, 1] })).exitCode !== 0) {
-    const message = `image ${imageName} cannot be retrieved: there is no folder ${repositoryPath} on ${local.name}`;
-    throw new ProvisiondError('NOT_FOUND', message, { hint: 'Mount the repository on the management node too' });
-  }
+  await requireRepository(local, repositoryPath).catch((cause: unknown) => {
+    const message = `image ${imageName} cannot be retrieved: the repository ${repositoryPath} is not mounted on ${local.name}`;
+    throw new ProvisiondError('NOT_FOUND', message, { cause, hint: 'Mount the repository on the management node too' });
+  });
   return oneAfterAnother(
     `retrieve ${imageName}`,
     async (tell) => {
@@ -164,6 +165,8 @@ async function fetchFile(
   const { local, imageName, repositoryPath, timeoutMs, signal } = parts;
   const final = path.posix.join(repositoryPath, imageName, path.posix.basename(file.path));
   const doing = `retrieving ${file.path} from management node ${partner.name} to ${final}`;
+  // Who waited for its turn finds it here, and need not have the other node read the whole of it once more.
+  if ((await local.run(['test', '-e', final], { expect: [0, 1] })).exitCode === 0) return final;
   const sum = await sumAt(parts, partner, file);
   const args = [final, `${final}.${sum.slice(0, 16)}.part`, `${repositoryPath}/.${imageName}.retrieval.lock`];
   const seconds = Math.max(1, Math.floor(timeoutMs / 1000));

@@ -2,9 +2,12 @@
 import { ProvisiondError } from '../errors';
 import { COPY_DISK, COPY_TO_REPOSITORY, markLine, NAME_TAKEN, REMOVE_CAPTURE } from '../images/capture-scripts';
 import { explain, type Work } from '../images/copy-work';
+import type { CaptureLook } from '../images/capture-look';
 import { checkImageHeader } from '../images/image-header';
+import { repositoryNotMounted } from '../images/repository';
 import { masterImagePath, repositoryImagePath } from '../model/names';
 import type { CaptureSight } from './capture-sight';
+import type { HostedComputer } from './hosted-computer';
 
 export interface CopyOptions {
   readonly signal: AbortSignal;
@@ -21,11 +24,13 @@ export class CaptureCopy {
 
   /**
    * Room and names, before anything is changed.
-   * @throws HOST_DISK_FULL, CONFLICT for a name that is taken, IMAGE_COPY_FAILED when the repository is not there
+   * @throws HOST_DISK_FULL, CONFLICT for a name that is taken, IMAGE_COPY_FAILED when the repository is not there,
+   * IMAGE_UNTRUSTED and IMAGE_NOT_FOUND of what the disk stands on
    */
   async checkPlaces(): Promise<void> {
     this.sight.forget();
     const look = await this.sight.look();
+    if (look.trouble) throw chainRefused(this.computer, look.trouble);
     const { profile, host, identity } = this.computer;
     const neededKiB = Math.ceil(look.copyBytes / 1024);
     for (const [folder, place] of [
@@ -34,9 +39,7 @@ export class CaptureCopy {
     ] as const) {
       if (folder === null) continue;
       if (place === null) {
-        const hint = `Mount it on the host: mount ${folder}`;
-        const message = `the repository ${folder} is not mounted on host ${host.name}`;
-        throw new ProvisiondError('IMAGE_COPY_FAILED', message, { blame: 'host', hint, retryable: false });
+        throw repositoryNotMounted(host, folder);
       }
       if (place.images.length > 0 && place.mark?.requestId !== identity.requestId) throw this.nameTaken(place.images);
       if (place.freeKiB !== null && place.freeKiB < neededKiB && place.images.length === 0) {
@@ -163,4 +166,35 @@ export class CaptureCopy {
     const hint = 'Remove the file if nothing needs it, then: provisiond recover REQUEST --retry --yes';
     return new ProvisiondError('CONFLICT', message, { blame: 'image', hint, details: { files } });
   }
+}
+
+/** A disk whose base is gone or is not ours is left as it is, before its guest is so much as shut down. */
+function chainRefused({ host, names }: HostedComputer, { kind, file }: NonNullable<CaptureLook['trouble']>) {
+  const who = `the disk of ${names.shortName} on host ${host.name}`;
+  const refusals = {
+    missing: ['IMAGE_NOT_FOUND', 'stands on FILE, which is not there', 'Bring the file back to its place'],
+    foreign: [
+      'IMAGE_UNTRUSTED',
+      'stands on FILE, which lies neither in the datastore nor in the folder of the disks',
+      'Move that file into the datastore, and with the guest off: qemu-img rebase -u -b NEW -F FORMAT DISK',
+    ],
+    guessed: [
+      'IMAGE_UNTRUSTED',
+      'stands on FILE without saying its format',
+      'With the guest off: qemu-img rebase -u -b FILE -F FORMAT DISK',
+    ],
+    unreadable: [
+      'IMAGE_NOT_FOUND',
+      'needs FILE, which cannot be read',
+      'Look where that file went: qemu-img info FILE',
+    ],
+    endless: [
+      'IMAGE_UNTRUSTED',
+      'stands on a chain without an end, at FILE',
+      'Look at it: qemu-img info --backing-chain FILE',
+    ],
+  } as const;
+  const [code, how, hint] = refusals[kind];
+  const [said, remedy] = [how, hint].map((text) => text.replaceAll('FILE', file));
+  return new ProvisiondError(code, `${who} ${said}`, { blame: 'computer', hint: remedy, details: { file } });
 }

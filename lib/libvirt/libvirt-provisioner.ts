@@ -8,6 +8,7 @@ import { findError } from '../errors';
 import { LocalHost } from '../host/local-host';
 import { type DiskInfo, readDiskInfo } from '../images/disk-info';
 import { checkImageHeader, claimedFormat } from '../images/image-header';
+import { requireRepository } from '../images/repository';
 import { retrieveImage } from '../images/retrieval';
 import { readDefinition, volumesOf } from './definition';
 import { ownDomainNamed, removeDomains } from './delete-domain';
@@ -189,6 +190,11 @@ export class LibvirtProvisioner implements Provisioner {
 
   getVirtualDiskFileInfo(file: string, format = claimedFormat(file)): Promise<DiskInfo> {
     return readDiskInfo(this.computer.host, file, format);
+  }
+
+  async requireRepository(): Promise<void> {
+    const { host, profile } = this.computer;
+    if (profile.repositoryPath !== null) await requireRepository(host, profile.repositoryPath);
   }
 
   async retrieveImage(library: ImageLibrary): Promise<string | null> {

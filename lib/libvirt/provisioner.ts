@@ -83,6 +83,8 @@ export interface Provisioner {
   getVirtualDiskSizeBytes(imageName?: string): Promise<number | null>;
   /** Of a disk on the host, also while a guest has it open. @param format as its extension says where left out */
   getVirtualDiskFileInfo(file: string, format?: string): Promise<DiskInfo>;
+  /** Where the host has a repository, it must be there. @throws IMAGE_COPY_FAILED */
+  requireRepository(): Promise<void>;
   /** `retrieve_image`: from another management node into the repository. @returns that node's name; null: none has it */
   retrieveImage(library: ImageLibrary): Promise<string | null>;
 

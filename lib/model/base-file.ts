@@ -12,8 +12,9 @@ export interface BaseFile {
   readonly sizeBytes: number;
   /** Last change of its content, seconds since 1970 by the host's clock. */
   readonly modified: number;
-  readonly sha256: string;
-  /** Where it came from, for people: `copied from /repository/x.vmdk`, `captured from vm7`, `found` … */
+  /** Null: it is being read, behind the load that copied it. */
+  readonly sha256: string | null;
+  /** Where it came from: `copied from /repository/x.qcow2` byte by byte, `converted from …`, `capture of …`, `found …` */
   readonly source: string;
 }
 
@@ -49,6 +50,8 @@ export interface ImageUse {
   readonly requests: number;
   /** Computers that are loaded with it, or are to be. */
   readonly computers: number;
+  /** Operations that are not over and name it. */
+  readonly operations: number;
   /** Instances that are its slaves, and that are there. */
   readonly instances: number;
   /** It is an instance itself. */

@@ -144,7 +144,11 @@ async function checkFile(
     return { verdict: 'recorded', why: 'it was there, and is recorded as it is' };
   }
   const sha256 = await readSum(place, file.path);
-  const damage = sha256 === record.sha256 ? null : `its checksum was ${record.sha256} and is ${sha256}`;
+  if (record.sha256 === null && record.damage === null && isAsRecorded(file, record)) {
+    await recordBase(place, file.path, { imageName, source: record.source, sha256 });
+    return { verdict: 'recorded', why: 'its checksum was not known yet' };
+  }
+  const damage = sha256 === record.sha256 ? null : `its checksum was ${record.sha256 ?? 'not known'} and is ${sha256}`;
   if (damage !== null && accept) {
     await recordBase(place, file.path, { imageName, source: `accepted after a change; ${record.source}`, sha256 });
     return { verdict: 'accepted', why: damage };
@@ -153,6 +157,10 @@ async function checkFile(
   if (damage !== null) return { verdict: 'changed', why: damage };
   if ((file.mode & 0o222) !== 0) return { verdict: 'writable', why: `its mode is 0${file.mode.toString(8)}` };
   return { verdict: 'ok', why: `as recorded at ${record.recorded}` };
+}
+
+function isAsRecorded(file: SurveyedImage, record: KnownBaseFile): boolean {
+  return file.sizeBytes === record.sizeBytes && file.modified === record.modified;
 }
 
 // ------------------------------------------------------------------------------------------------------------- gc
@@ -219,6 +227,7 @@ function judge(file: SurveyedImage, uses: readonly ImageUse[], needed: ReadonlyS
   if (needed.has(path.posix.basename(file.path))) return { keep: true, says: 'an overlay stands on it' };
   if (use.requests > 0) return { keep: true, says: 'a request that is not over names it' };
   if (use.computers > 0) return { keep: true, says: 'a computer is loaded with it' };
+  if (use.operations > 0) return { keep: true, says: 'an operation that is not over names it' };
   if (use.instances > 0) return { keep: true, says: 'it is the master of instances' };
   return { keep: false, says: `image ${use.prettyName} is deleted` };
 }

@@ -105,7 +105,8 @@ function tellInTens(tell: (text: string) => void): (imageName: string, percent: 
   let told = -1;
   return (imageName, percent) => {
     const tens = Math.floor(percent / 10);
-    if (tens <= told) return;
+    // Less than before is another copy: first to the repository, then to the host.
+    if (tens === told) return;
     told = tens;
     tell(`copying image ${imageName}: ${percent} %`);
   };

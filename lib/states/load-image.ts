@@ -118,6 +118,7 @@ async function setUpGuest(job: Job): Promise<void> {
 async function findImage(job: Job): Promise<void> {
   const { image, host } = job.reservation;
   if ((await job.provisioner.doesImageExist()).length > 0) return;
+  await job.provisioner.requireRepository();
   if (await retrieveFromPartner(job)) return;
   const { datastorePath, repositoryPath } = host!.profile;
   const places = [datastorePath, repositoryPath].filter((place) => place !== null).join(' nor in ');

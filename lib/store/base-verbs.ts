@@ -23,6 +23,8 @@ interface BaseRow {
   damage: string | null;
 }
 
+/** Of a checksum: the column came with none that may be null. */
+const NOT_READ_YET = '';
 const LONGEST_PATH = 400;
 const LONGEST_TEXT = 500;
 
@@ -58,7 +60,7 @@ async function recordBaseFile(db: Database, file: BaseFile): Promise<void> {
     virtualsize: file.virtualSizeBytes,
     size: file.sizeBytes,
     modified: file.modified,
-    sha256: file.sha256,
+    sha256: file.sha256 ?? NOT_READ_YET,
     source: file.source.slice(0, LONGEST_TEXT),
   };
   const names = Object.keys(columns);
@@ -71,9 +73,10 @@ async function recordBaseFile(db: Database, file: BaseFile): Promise<void> {
 }
 
 function toBaseFile(row: BaseRow): KnownBaseFile {
-  const { hostid: hostId, imagename: imageName, virtualsize, size, modified, ...rest } = row;
+  const { hostid: hostId, imagename: imageName, virtualsize, size, modified, sha256, ...rest } = row;
   return {
     ...rest,
+    sha256: sha256 === NOT_READ_YET ? null : sha256,
     hostId,
     imageName,
     virtualSizeBytes: Number(virtualsize),
@@ -121,9 +124,17 @@ async function listImageUse(db: Database): Promise<ImageUse[]> {
        (select count(*) from provisiond_instance s where s.imagerevisionid = v.id) as isInstance
      from imagerevision v join image i on i.id = v.imageid join OS o on o.id = i.OSid where i.id <> 1 order by i.prettyname, v.revision`,
   );
+  // What an operation is about to make stands in its journal before it is made.
+  const wishes = (
+    await db.rows<{ arguments: string | null; journal: string | null }>(
+      'select arguments, journal from provisiond_operation where ended is null',
+    )
+  ).map((row) => `${row.arguments ?? ''}${row.journal ?? ''}`);
   return rows.flatMap(({ id, revision, os, ...row }) => {
+    const named = [row.imageName, row.prettyName].map((name) => JSON.stringify(name));
     const use = {
       ...row,
+      operations: wishes.filter((wish) => named.some((name) => wish.includes(name))).length,
       production: row.production === 1,
       deleted: Number(row.deleted) === 1,
       requests: Number(row.requests),

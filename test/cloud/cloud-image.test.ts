@@ -25,14 +25,15 @@ describe('an unmodified cloud image', () => {
     const { requestId } = await site.frontEnd.addReservation({
       ...{ image: 'Debian Cloud', user: USER, start: null, minutes: 60, computer: 'vm1' },
     });
-    const ready = await site.waitUntilReady(requestId, 700);
+    await site.waitUntilReady(requestId, 700);
     expect((await site.inGuest(GUEST, 'hostname')).trim()).toBe('vm1');
     expect((await site.inGuest(GUEST, 'cat /run/cloud-init/cloud-id')).trim()).toBe('nocloud');
     expect(await site.inGuest(GUEST, 'cut -d: -f1 /etc/passwd')).not.toMatch(/^debian$/m);
     expect(readdirSync(site.vms).filter((name) => name.endsWith('.seed.iso'))).toHaveLength(1);
 
-    // The user's account and password, by the guest's own sshd: emulated, granting access takes minutes.
-    await eventually(async () => (await site.asUser(ready, 'id -un').catch(() => '')).trim() === USER, 180);
+    // Nobody is let in before he acknowledges. Then it is the guest's own sshd; emulated, it takes its time.
+    const shown = await site.frontEnd.connect(requestId, '192.168.122.1');
+    await eventually(async () => (await site.asUser(shown, 'id -un').catch(() => '')).trim() === USER, 240);
 
     await site.frontEnd.end(requestId);
     await site.waitForRequest(requestId, null, 120);

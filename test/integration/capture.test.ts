@@ -4,11 +4,18 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { auditImages } from '../support/image-audit';
 import { readLab } from '../support/lab';
 import { orderCaptureAt } from '../support/capture-order';
 import { eventually, Site, type SiteOptions, USER } from '../support/site';
 
 const GUEST = ['192.168.121.11', '192.168.121.12'] as const;
+/** Where a user and his machine leave what is nobody else's business: keys, what was typed, logs, names, identity. */
+const TRACES = [
+  ...['/root/.ssh/id_rsa', '/root/.ssh/known_hosts', '/root/.ash_history', '/var/log/mine.log', '/var/log/mine.log.1'],
+  ...['/var/log/journal/mine.journal', '/etc/hosts', '/etc/machine-id', '/etc/udev/rules.d/70-persistent-net.rules'],
+];
+const SECRET = 'of-the-user';
 const sha256 = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
 const chainOf = (file: string) =>
   JSON.parse(
@@ -50,6 +57,10 @@ describe('a machine that becomes an image', () => {
     await site.database('vmprofile').whereNotNull('datastorepath').update({ repositorypath: repository });
     const base = sha256(site.masterFile);
     const requestId = await workOn('vm1', GUEST[0]);
+    await site.inGuest(
+      GUEST[0],
+      `for file in ${TRACES.join(' ')}; do mkdir -p \${file%/*}; echo 127.0.1.1 ${SECRET} >> $file; done; sync`,
+    );
     const { imageId } = await order(requestId, 'image');
     const name = `linux-MyImage-${imageId}-v0`;
 
@@ -96,10 +107,13 @@ describe('a machine that becomes an image', () => {
       `user's work\n${name}\n`,
     );
     expect(await site.inGuest(GUEST[1], `ls /home; cut -d: -f1 /etc/passwd`)).not.toContain(USER);
+    expect(await site.inGuest(GUEST[1], `cat ${TRACES.join(' ')} 2> /dev/null; true`)).not.toContain(SECRET);
     expect(sha256(site.masterFile)).toBe(base);
+    expect(await auditImages(site, repository)).toEqual([]);
     await site.taint(GUEST[1]);
     await site.frontEnd.end(next);
     await site.waitForRequest(next, null, 60);
+    expect(await auditImages(site, repository)).toEqual([]);
   }, 600_000);
 
   it('is a checkpoint, and its user goes on with his home, his password and his files', async () => {
@@ -123,6 +137,7 @@ describe('a machine that becomes an image', () => {
     await site.frontEnd.end(requestId);
     await site.waitForRequest(requestId, null, 60);
     expect(await site.leftovers()).toEqual([]);
+    expect(await auditImages(site)).toEqual([]);
   }, 400_000);
 });
 

@@ -7,6 +7,7 @@ import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } f
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
+import { auditImages } from '../support/image-audit';
 import { eventually, Site } from '../support/site';
 import { bootSector, defineTinyGuest } from '../support/tiny-guest';
 
@@ -148,6 +149,7 @@ describe('bases and clones', () => {
       await well('vm2', 'undo');
       expect(await contents('vm2')).toEqual([0x11, 0xdd]);
 
+      expect(await auditImages(site)).toEqual([]);
       const spoiled = path.join(site.datastore, `vm3.base-${second.id}.root.qcow2`);
       chmodSync(spoiled, 0o644);
       write(spoiled, 0x66);

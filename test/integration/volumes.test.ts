@@ -7,6 +7,7 @@ import { chmodSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
+import { auditImages } from '../support/image-audit';
 import { eventually, Site } from '../support/site';
 import { bootSector, defineTinyGuest } from '../support/tiny-guest';
 
@@ -198,6 +199,7 @@ describe('a VM that is restored', () => {
       expect([await disksOf('vm2'), existsSync(data)]).toEqual([[expect.any(String)], false]);
       expect((await act('vm2', 'undo')).state).toBe('done');
       expect([(await disksOf('vm2'))[1], holds(data, DATA)]).toEqual([data, true]);
+      expect(await auditImages(site)).toEqual([]);
     },
     LIMIT_MS,
   );

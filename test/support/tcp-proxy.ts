@@ -5,6 +5,8 @@ export class TcpProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #swallows = false;
+  #received = 0;
+  #cutAt = Infinity;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -26,6 +28,16 @@ export class TcpProxy {
   /** Connections that stand, seen from the client's side. */
   get connections(): number {
     return this.#sockets.size / 2;
+  }
+
+  /** Bytes that came back from the other side, over all connections. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Cuts all connections once, when so many bytes have come back. */
+  cutAt(bytes: number): void {
+    this.#cutAt = bytes;
   }
 
   /** From now on nothing comes through, in any direction, and nobody is told: a black hole. */
@@ -52,6 +64,12 @@ export class TcpProxy {
     const far = new Socket({ allowHalfOpen: true }).connect(port, '127.0.0.1');
     this.#forward(near, far);
     this.#forward(far, near);
+    far.on('data', ({ length }: Buffer) => {
+      this.#received += length;
+      if (this.#received < this.#cutAt) return;
+      this.#cutAt = Infinity;
+      this.reset();
+    });
   }
 
   #forward(from: Socket, to: Socket): void {

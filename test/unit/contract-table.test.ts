@@ -1,4 +1,4 @@
-/** The tables of rules and their proofs in the READMEs of test/contract name tests that are there, for every rule. */
+/** The tables of rules and their proofs in the READMEs of test/contract and lib/images name tests that are there, for every rule. */
 import { describe, expect, it } from '@jest/globals';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -29,6 +29,8 @@ const TABLES = [
     wanted: Array.from({ length: 10 }, (_, index) => `2.${index + 1}`),
   },
   { readme: 'test/contract/volumes/README.md', numbers: /^\| (\d+) /gm, wanted: ACCEPTANCE_TESTS.map(String) },
+  // Of images: the lines of what must work have no numbers.
+  { readme: 'lib/images/README.md', numbers: /^\| bad (input) /gm, wanted: ['input'] },
 ];
 
 it('each acceptance test of volumes is proved by a title, not by a file alone', () => {

@@ -14,8 +14,9 @@ export const registerStep: ApplianceStep<Capture> = {
     const filesOf = ({ copies, hostId }: PlannedInstance) =>
       copies.map((copy): InstanceFile => {
         const known = records.find((one) => one.hostId === hostId && one.path === copy.file.path);
-        if (!known) throw new ProvisiondError('INTERNAL', `the copy ${copy.file.path} was not recorded`);
-        const { sizeBytes, virtualSizeBytes, sha256 } = known;
+        const sha256 = known?.sha256;
+        if (!known || !sha256) throw new ProvisiondError('INTERNAL', `the copy ${copy.file.path} was not recorded`);
+        const { sizeBytes, virtualSizeBytes } = known;
         return { ...copy.file, volume: copy.volume, type: copy.type, sizeBytes, virtualSizeBytes, sha256 };
       });
     const fresh = capturePlanOf(job).instances.map((instance) => ({

@@ -11,6 +11,7 @@ const BASE = table(
     virtualsize: integer('bigint'),
     size: integer('bigint'),
     modified: integer('bigint'),
+    /** Empty: it is being read, or whoever read it died. */
     sha256: string(64),
     source: string(500),
     recorded: datetime(),

@@ -91,15 +91,33 @@ wherever('a capture', () => {
   }, 90_000);
 
   const obstacles = [
-    ['there is no room', 'HOST_DISK_FULL', fillUp, () => rmSync(site.host.path('bin', 'df'))],
-    ['its name is taken', 'CONFLICT', takeName, freeName],
-    ['the repository is not mounted', 'IMAGE_COPY_FAILED', useRepository, mountRepository],
-    ['the copy fails', 'IMAGE_COPY_FAILED', breakCopy, () => rmSync(site.host.path('bin', 'sync'))],
+    [
+      'there is no room',
+      'HOST_DISK_FULL',
+      'Free space on the host in the folder named',
+      fillUp,
+      () => rmSync(site.host.path('bin', 'df')),
+    ],
+    ['its name is taken', 'CONFLICT', 'Remove the file if nothing needs it', takeName, freeName],
+    [
+      'the repository is not mounted',
+      'IMAGE_COPY_FAILED',
+      'Mount it on the host: mount /',
+      useRepository,
+      mountRepository,
+    ],
+    [
+      'the copy fails',
+      'IMAGE_COPY_FAILED',
+      'Check the repository and the space',
+      breakCopy,
+      () => rmSync(site.host.path('bin', 'sync')),
+    ],
   ] as const;
   it.each(obstacles)(
     'that cannot be made because %s leaves the machine as it was, and is made when it is tried again',
     async (...row) => {
-      const [, code, disturb, mend] = row;
+      const [, code, hint, disturb, mend] = row;
       const requestId = await inUse({ settings: { retryAttempts: 1 } });
       const ordered = await orderQuietly(requestId);
       await disturb(ordered);
@@ -108,6 +126,7 @@ wherever('a capture', () => {
       await site.waitFor(requestId, 'maintenance/image', 40);
       expect(await site.computerState('vm1')).toBe('maintenance');
       expect(await failure(requestId)).toContain(code);
+      expect(await failure(requestId)).toContain(hint);
       await expectAsItWas(ordered, stays);
       mend(ordered);
       await retry(requestId, ordered);
@@ -128,6 +147,7 @@ wherever('a capture', () => {
     const ordered = await order(requestId);
     await site.waitFor(requestId, 'maintenance/image', 40);
     expect(await failure(requestId)).toContain(second);
+    expect(await failure(requestId)).toContain('Leave the one that is to be captured');
     await expectAsItWas(ordered);
   }, 90_000);
 

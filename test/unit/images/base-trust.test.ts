@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import {
   chmodSync,
   copyFileSync,
-  mkdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -16,76 +15,29 @@ import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { recordBase } from '../../../lib/images/base-record';
 import { COPY_FROM_REPOSITORY } from '../../../lib/images/qemu-img';
-import { copiesRecorded } from '../../../lib/images/record-behind';
-import { HostedComputer } from '../../../lib/libvirt/hosted-computer';
-import type { Log } from '../../../lib/log';
-import { makeHostedReservation } from '../../fixtures/hosted-reservation';
-import { FakeHost } from '../../support/fake-host';
+import { type Asking, BaseWorld, IMAGE, sumOf } from '../../support/base-world';
+import type { FakeHost } from '../../support/fake-host';
 import { HOSTILE_IMAGES, flipBit, makeSound, qemuImg } from '../../support/hostile-images';
 import { openTestStore, type TestStore } from '../../support/store';
 
-const log: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => log };
-const IMAGE = 'vmwarelinux-Tiny12-v2';
 /** Those of the corpus that would really have qemu-img read or write what it must not. */
 const READS_OTHERS = /host|json:|loop|60 TiB|disguise|elsewhere|parent|after 4096/;
 
-let hosts: FakeHost[];
+let world: BaseWorld;
 let host: FakeHost;
 let t: TestStore;
 beforeAll(async () => void (t = await openTestStore('sqlite')));
 afterAll(() => t.close());
 beforeEach(async () => {
   await t.db.change('delete from provisiond_base');
-  host = new FakeHost();
-  hosts = [host];
-  mkdirSync(host.path('repository', IMAGE));
+  world = new BaseWorld(t);
+  host = world.host;
 });
-afterEach(async () => {
-  await Promise.all(hosts.map((each) => each.close()));
-});
+afterEach(() => world.close());
 
-const base = (name = `${IMAGE}.qcow2`) => host.path('datastore', name);
-const inRepository = (name: string) => host.path('repository', IMAGE, name);
-const sumOf = (file: string) => execFileSync('sha256sum', [file], { encoding: 'utf8' }).slice(0, 64);
-
-/** The image verbs of a computer, on any host that has the folders of the first. */
-function imagesOf(
-  options: { on?: FakeHost; hostId?: number; checkAtUse?: 'checksum'; onPercent?: (n: number) => void } = {},
-) {
-  const on = options.on ?? host;
-  const facts = { ...host.facts(), computerId: options.hostId ?? 900, shortName: on.name };
-  const { checkAtUse, onPercent } = options;
-  const settings = {
-    xmlDirectory: on.path('xml'),
-    imageTimeoutMs: 20_000,
-    ...(checkAtUse && { imageCheckAtUse: checkAtUse }),
-  };
-  const reservation = makeHostedReservation({ image: { name: IMAGE }, host: facts });
-  return new HostedComputer({
-    reservation,
-    loadId: `load-${Math.random()}`,
-    host: on,
-    settings,
-    log,
-    bases: t.store,
-    ...(onPercent && { onCopyProgress: (_image: string, percent: number) => onPercent(percent) }),
-  }).images;
-}
-
-/** How often something is converted from now on. */
-function countConversions(before = ''): () => number {
-  const log = host.path('conversions');
-  writeFileSync(log, '');
-  const text = `#!/bin/sh\ncase $1 in convert) echo >>${log}; for last; do :; done; : >"$last"; ${before};; esac\nexec /usr/bin/qemu-img "$@"\n`;
-  writeFileSync(host.path('bin', 'qemu-img'), text, { mode: 0o755 });
-  return () => readFileSync(log, 'utf8').length;
-}
-
-const use = async (options?: Parameters<typeof imagesOf>[0]) => {
-  const base = await imagesOf(options).ensureBase('qcow2');
-  await copiesRecorded();
-  return base;
-};
+const base = (name?: string) => world.base(name);
+const inRepository = (name: string) => world.inRepository(name);
+const use = (asking?: Asking) => world.use(asking);
 
 describe('a base image that was copied', () => {
   it.each([
@@ -106,7 +58,7 @@ describe('a base image that was copied', () => {
         virtualSizeBytes: 2 ** 20,
         sizeBytes: statSync(base()).size,
         sha256: sumOf(base()),
-        source: `copied from ${inRepository(`${IMAGE}.${format}`)}`,
+        source: `${format === 'qcow2' ? 'copied' : 'converted'} from ${inRepository(`${IMAGE}.${format}`)}`,
         damage: null,
       }),
     ]);
@@ -233,9 +185,8 @@ describe('a copy', () => {
   it('is made once for ten computers, on two hosts with shared storage and two daemons', async () => {
     makeSound(inRepository(`${IMAGE}.vmdk`), 'vmdk');
     host.fail('qemu-img', { delayMs: 300 });
-    const converted = countConversions();
-    const second = new FakeHost({ name: 'second' });
-    hosts.push(second);
+    const converted = world.countConversions();
+    const second = world.addHost('second');
     for (const name of ['faults', 'bin'])
       execFileSync('sh', ['-c', 'rm -r "$2" && ln -s "$1" "$2"', 'sh', host.path(name), second.path(name)]);
     symlinkSync(host.path('datastore'), path.join(second.folder, 'shared'));
@@ -247,14 +198,14 @@ describe('a copy', () => {
     expect(host.files('datastore')).toEqual([`.${IMAGE}.lock`, `${IMAGE}.qcow2`]);
     const known = await t.store.listBaseFiles();
     expect(known.map(({ hostId }) => hostId)).toEqual([900, 901]);
-    expect(known.filter(({ source }) => source.startsWith('copied'))).not.toEqual([]);
+    expect(known.filter(({ source }) => source.startsWith('converted'))).not.toEqual([]);
     expect(new Set(known.map(({ sha256 }) => sha256))).toEqual(new Set([sumOf(base())]));
     expect(converted()).toBe(1);
   });
 
   it('that outlived its daemon is waited for and adopted: nobody copies a second time', async () => {
     makeSound(inRepository(`${IMAGE}.vmdk`), 'vmdk');
-    const converted = countConversions('sleep 2; ');
+    const converted = world.countConversions('sleep 2; ');
     // The daemon is gone with kill -9 and its way to the host with it; over there the script goes on.
     const lock = host.path('datastore', `.${IMAGE}.lock`);
     const args = [
@@ -287,8 +238,8 @@ describe('a copy', () => {
 
   it('is not believed when the source vanishes in the middle, and nothing of it stays', async () => {
     makeSound(inRepository(`${IMAGE}.vmdk`), 'vmdk');
-    await imagesOf().findFiles();
-    const gone = imagesOf().ensureBase('qcow2');
+    await world.images().findFiles();
+    const gone = world.images().ensureBase('qcow2');
     host.fail('qemu-img', { delayMs: 300 });
     rmSync(inRepository(`${IMAGE}.vmdk`));
     await expect(gone).rejects.toMatchObject({ code: expect.stringMatching(/IMAGE_(NOT_FOUND|COPY_FAILED)/) });
@@ -302,26 +253,11 @@ describe('a copy', () => {
     writeFileSync(host.path('bin', 'cp'), '#!/bin/sh\nhead -c 4194304 "$1" >"$2"; sleep 2.5; exec /bin/cp "$@"\n', {
       mode: 0o755,
     });
-    const facts = host.facts();
     const heard = [0, 1].map(() => [] as number[]);
     await Promise.all(
-      heard.map((list, index) => {
-        const reservation = makeHostedReservation({
-          image: { name: IMAGE },
-          computer: { id: 5 + index, shortName: `vm${index}` },
-          host: { ...facts, profile: { ...facts.profile, datastoreFormat: 'raw' } },
-        });
-        const onCopyProgress = (_image: string, percent: number) => list.push(percent);
-        const settings = { xmlDirectory: host.path('xml'), imageTimeoutMs: 20_000 };
-        return new HostedComputer({
-          reservation,
-          loadId: `l${index}`,
-          host,
-          settings,
-          log,
-          onCopyProgress,
-        }).images.ensureBase('raw');
-      }),
+      heard.map((list, index) =>
+        use({ computer: `vm${index}`, datastoreFormat: 'raw', onPercent: (percent) => list.push(percent) }),
+      ),
     );
     expect(heard[0]).toContain(50);
     expect(heard[1]).toEqual(heard[0]);

@@ -220,6 +220,34 @@ describe('clearing away', () => {
     expect(there()).toEqual([true, true]);
   });
 
+  it.each([
+    ['asks for', (name: string) => ({ arguments: JSON.stringify({ image: name }), journal: null })],
+    [
+      'is to put under a VM',
+      (name: string) => ({
+        arguments: '{}',
+        journal: JSON.stringify({ plan: { changes: [{ after: { imageName: name } }] } }),
+      }),
+    ],
+  ])(
+    'leaves a base that an operation under way %s, and removes it when the operation has ended',
+    async (_how, wish) => {
+      await deleteImage();
+      const { arguments: asked, journal } = wish(image);
+      await t.db.change(
+        "insert into provisiond_operation (kind, computerid, arguments, journal, state) values ('restore', 1, ?, ?, 'working')",
+        [asked, journal],
+      );
+      const { kept } = await collectGarbage(parts, false);
+      expect(kept.map(({ why }) => why)).toEqual(Array(2).fill('an operation that is not over names it'));
+      expect(there()).toEqual([true, true]);
+      await t.db.change(`update provisiond_operation set ended = ${t.db.dialect.now}`);
+      await collectGarbage(parts, false);
+      expect(there()).toEqual([false, false]);
+      await t.db.change('delete from provisiond_operation');
+    },
+  );
+
   it('removes nothing anywhere while a host does not answer', async () => {
     await deleteImage();
     hosts[1]!.stopLibvirtd();
