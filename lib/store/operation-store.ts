@@ -110,8 +110,8 @@ export interface OperationStore {
 
   /** Null: there is no virtual machine of that id. */
   vmComputer(computerId: number): Promise<VmComputer | null>;
-  /** The virtual machines of this node that are assigned to a host. */
-  vmComputers(managementNodeId: number): Promise<VmComputer[]>;
+  /** The virtual machines of this node that are assigned to a host. @param hostId the host's computer; left out: any */
+  vmComputers(managementNodeId: number, hostId?: number): Promise<VmComputer[]>;
   /** @throws LEASE_LOST */
   writeVm(lease: Lease, computerId: number, vm: VmWrite): Promise<void>;
 }

@@ -17,7 +17,10 @@ import { fit } from './story-verbs';
 export function vmVerbs(db: Database): Pick<OperationStore, 'vmComputer' | 'vmComputers' | 'writeVm'> {
   return {
     vmComputer: async (computerId) => (await readComputers(db, 'c.id = ?', [computerId]))[0] ?? null,
-    vmComputers: (node) => readComputers(db, `h.id is not null and ${managedBy('?', 'c.id')}`, [node]),
+    vmComputers: (node, hostId) =>
+      hostId === undefined
+        ? readComputers(db, `h.id is not null and ${managedBy('?', 'c.id')}`, [node])
+        : readComputers(db, `h.id = ? and ${managedBy('?', 'c.id')}`, [hostId, node]),
     writeVm: (lease, computerId, vm) => writeVm(db, lease, computerId, vm),
   };
 }

@@ -117,9 +117,8 @@ class HostWatch {
     await this.work;
   }
 
-  private async computers(): Promise<VmComputer[]> {
-    const all = await this.parts.store.vmComputers(this.lease.managementNodeId);
-    return all.filter(({ host }) => host?.computerId === this.hostId);
+  private computers(): Promise<VmComputer[]> {
+    return this.parts.store.vmComputers(this.lease.managementNodeId, this.hostId);
   }
 
   private async listen(): Promise<void> {

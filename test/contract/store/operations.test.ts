@@ -57,6 +57,15 @@ describeOnBoth('the inbox of operations', (current) => {
     expect((await ask(t)).id).not.toBe(first.id);
   });
 
+  it('tells the VMs of one host, as whoever watches that host asks for them', async () => {
+    const t = current();
+    const all = await t.store.vmComputers(t.managementNodeId);
+    const hostId = all[0]!.host!.computerId;
+    const here = all.filter(({ host }) => host!.computerId === hostId);
+    expect(await t.store.vmComputers(t.managementNodeId, hostId)).toEqual(here);
+    expect(await t.store.vmComputers(t.managementNodeId, all[0]!.id)).toEqual([]);
+  });
+
   it('keeps the row of a VM, its blocks and its policy', async () => {
     const t = current();
     const [vm] = await t.store.vmComputers(t.managementNodeId);
