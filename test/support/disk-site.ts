@@ -98,6 +98,8 @@ export const io = (file: string, command: string): string =>
 /** Fills a MiB, behind the boot sector. */
 export const fill = (file: string, pattern: number): string => io(file, `write -P ${pattern} ${AT} ${MIB}`);
 
-/** The byte at the place that {@link fill} writes to. */
-export const byteIn = (file: string): number =>
-  parseInt(io(file, `read -v ${AT} 512`).split('\n')[0]!.split(/\s+/)[1]!, 16);
+/** The byte at the place that {@link fill} writes to, also while a guest has the disk open. */
+export function byteIn(file: string): number {
+  const argv = ['-r', '-U', '-f', 'qcow2', '-c', `read -v ${AT} 512`, file];
+  return parseInt(execFileSync('qemu-io', argv, { encoding: 'utf8' }).split('\n')[0]!.split(/\s+/)[1]!, 16);
+}
