@@ -208,7 +208,7 @@ verb_domjobinfo() {
 }
 
 say_job() {
-  printf '%s\n\n' "Job type:         $1        "
+  printf '%s\n' "Job type:         $1        "
 }
 
 verb_domjobabort() {
