@@ -147,6 +147,8 @@ async function knownNames(site: Site): Promise<IsKnown[]> {
         /^\.(retrieval\.)?lock$/,
       ),
     (file) => recorded.some((base) => path.basename(file) === `.${stem(base)}.lock`),
+    // Of bases that were removed as well: a lock that somebody waits for must not go.
+    (file) => /^\.[^/]+\.base-\d+\.[^/]+\.lock$/.test(path.basename(file)),
     (file) =>
       isOf(
         computers.map((name) => `.${name}`),
