@@ -30,7 +30,7 @@ export function addInstanceVerbs(program: Command, execute: Execute): void {
 function addPromoteVerb(instance: Command, execute: Execute): void {
   addVerb(instance, 'promote', {
     about: 'copy an instance to an image of its own, a master that depends on nothing',
-    examples: ['instance promote "Debian 12-0b5e…" --name "Web shop"'],
+    examples: ['instance promote "Debian 12-0b5e4c1a-7f3d-8c52-9a61-1d2e3f405162" --name "Web shop"'],
   })
     .argument('<instance>', 'its name, or that of its files')
     .requiredOption('--name <pretty name>', 'what users see')
@@ -67,7 +67,7 @@ interface EditOptions {
 function addEditVerb(instance: Command, execute: Execute): void {
   addVerb(instance, 'edit', {
     about: 'change what is written of an instance; its master stays as it is',
-    examples: ['instance edit "Debian 12-0b5e…" --description "before the upgrade"'],
+    examples: ['instance edit "Debian 12-0b5e4c1a-7f3d-8c52-9a61-1d2e3f405162" --description "before the upgrade"'],
   })
     .argument('<instance>', 'its name, or that of its files')
     .option('--name <pretty name>', 'what users see')
