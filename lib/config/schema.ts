@@ -254,10 +254,10 @@ export const SETTINGS: { readonly [K in SettingKey]: Setting<SettingValue<K>> } 
 
 export const SETTING_KEYS = Object.keys(SETTINGS) as SettingKey[];
 
-/** `log.level` → `PROVISIOND_LOG_LEVEL`, `maxLoadsPerHost` → `PROVISIOND_MAX_LOADS_PER_HOST` */
+/** `log.level` → `PROVISIOND_LOG_LEVEL`, `maxLoadsPerHost` → `PROVISIOND_MAX_LOADS_PER_HOST`; a unit stays one word */
 export function environmentName(key: SettingKey): string {
   return `PROVISIOND_${key
-    .replace(/([a-z])([A-Z])/g, '$1_$2')
+    .replace(/([a-z])(MiB|[A-Z])/g, '$1_$2')
     .replace('.', '_')
     .toUpperCase()}`;
 }

@@ -141,6 +141,8 @@ describe('values', () => {
 
   it('have a variable each, lists by colons and maps by equals signs', () => {
     expect(new Set(SETTING_KEYS.map(environmentName)).size).toBe(SETTING_KEYS.length);
+    expect(environmentName('maxLoadsPerHost')).toBe('PROVISIOND_MAX_LOADS_PER_HOST');
+    expect(environmentName('volumeQuotaMiB')).toBe('PROVISIOND_VOLUME_QUOTA_MIB');
     const config = load('', {
       PROVISIOND_SSH_KEY_FILES: '/a/key:relative/key',
       PROVISIOND_OS_MODULES: 'VCL::Module::OS::Windows=windows',
