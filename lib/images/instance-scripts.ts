@@ -123,12 +123,16 @@ esac
 exit 0
 `;
 
+/** What `domjobinfo` says of a job's type. */
+const JOB_TYPE = `
+job_type() { sed -n 's/^Job type: *\\([A-Za-z]*\\).*/\\1/p'; }`;
+
 /** Waits for the jobs of domains: `$1` seconds, then UUIDs. Says `@@completed UUID` or `@@broken UUID WORDS`; changes nothing. */
 export const WAIT_FOR_BACKUPS = `
 set -u
+${JOB_TYPE}
 end=$(($(date +%s) + $1))
 shift
-job_type() { sed -n 's/^Job type: *\\([A-Za-z]*\\).*/\\1/p'; }
 for uuid; do
   while :; do
     case $(virsh -q domjobinfo "$uuid" 2>/dev/null | job_type) in
@@ -175,13 +179,14 @@ publish "$list"
  */
 export const END_COPIES = `
 set -u
+${JOB_TYPE}
 ${PIVOT_BACK}
 uuid=$1 ran=$2 suffix=$3
 shift 3
 fence
 state=$(virsh -q domstate "$uuid") || exit 1
 if [ "$state" != 'shut off' ]; then
-  case $(virsh -q domjobinfo "$uuid" 2>/dev/null | sed -n 's/^Job type: *\\([A-Za-z]*\\).*/\\1/p') in
+  case $(virsh -q domjobinfo "$uuid" 2>/dev/null | job_type) in
   None | '') ;;
   *) virsh -q domjobabort "$uuid" >&2
     for wait in 1 2 3 4 5 6 7 8 9 10; do
