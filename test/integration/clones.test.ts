@@ -6,23 +6,17 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { OperationDetails } from '../../lib/store/vm-front-end';
 import { auditImages } from '../support/image-audit';
-import { eventually, Site } from '../support/site';
+import { byteIn, fill, MIB, sum } from '../support/disk-bytes';
+import { operate, well as goesWell } from '../support/operate';
+import { Site } from '../support/site';
 import { bootSector, defineTinyGuest } from '../support/tiny-guest';
 
 const LIMIT_MS = 240_000;
-const MIB = 1 << 20;
-/** Behind the boot sector. */
-const AT = 2 * MIB;
 
 let site: Site;
 const domains = new Map<string, string>();
 
-const io = (file: string, command: string): string =>
-  execFileSync('qemu-io', ['-f', 'qcow2', '-c', command, file], { encoding: 'utf8' });
-const write = (file: string, pattern: number) => io(file, `write -P ${pattern} ${AT} ${MIB}`);
-const sum = (file: string): string => execFileSync('sha256sum', [file], { encoding: 'utf8' }).slice(0, 64);
 const backingOf = (file: string): { backing: string | undefined; format: string | undefined } => {
   const text = execFileSync('qemu-img', ['info', '--output=json', file], { encoding: 'utf8' });
   const info = JSON.parse(text) as Record<string, string | undefined>;
@@ -30,22 +24,11 @@ const backingOf = (file: string): { backing: string | undefined; format: string 
 };
 /** The byte at the place that is written to, in each of the VM's disks. */
 async function contents(computer: string): Promise<number[]> {
-  return (await disksOf(computer)).map((file) => {
-    const line = io(file, `read -v ${AT} 512`).split('\n')[0]!;
-    return parseInt(line.split(/\s+/)[1]!, 16);
-  });
+  return (await disksOf(computer)).map(byteIn);
 }
 
-async function act(computer: string, kind: string, more: object = {}): Promise<OperationDetails> {
-  const { id } = await site.frontEnd.addOperation({ kind, computer, arguments: more, requestedBy: 'the test' });
-  await eventually(async () => (await site.frontEnd.showOperation(id)).ended !== null, 120);
-  return site.frontEnd.showOperation(id);
-}
-async function well(computer: string, kind: string, more: object = {}): Promise<OperationDetails> {
-  const operation = await act(computer, kind, more);
-  expect([kind, operation.error]).toEqual([kind, null]);
-  return operation;
-}
+const act = (computer: string, kind: string, more?: object) => operate(site, computer, kind, more);
+const well = (computer: string, kind: string, more?: object) => goesWell(site, computer, kind, more);
 
 /** A VM on the image, as a load leaves it, off, with a pattern of its own. */
 async function furnish(computer: string, pattern: number): Promise<void> {
@@ -53,7 +36,7 @@ async function furnish(computer: string, pattern: number): Promise<void> {
   const [disk] = await disksOf(computer);
   rmSync(disk!);
   execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', site.masterFile, disk!]);
-  write(disk!, pattern);
+  fill(disk!, pattern);
 }
 const definition = (computer: string) => site.virsh('dumpxml', '--inactive', domains.get(computer)!);
 async function disksOf(computer: string): Promise<string[]> {
@@ -83,7 +66,7 @@ describe('bases and clones', () => {
       await furnish('vm2', 0x22);
       await furnish('vm3', 0x33);
       await well('vm1', 'add_volume', { volume: 'home', sizeMiB: 4 });
-      write((await disksOf('vm1'))[1]!, 0x12);
+      fill((await disksOf('vm1'))[1]!, 0x12);
       await site.virsh('start', domains.get('vm1')!);
       const { id } = await well('vm1', 'prepare_base', PATIENT);
       expect(await state('vm1')).toBe('shut off');
@@ -131,11 +114,11 @@ describe('bases and clones', () => {
     async () => {
       // vm1 and vm3 have a system and a data volume since the test before.
       await well('vm1', 'prepare_base', PATIENT);
-      write((await disksOf('vm3'))[0]!, 0x77);
+      fill((await disksOf('vm3'))[0]!, 0x77);
       const second = await well('vm3', 'prepare_base', PATIENT);
       await well('vm2', 'remove_volume', { volume: 'home', ...PATIENT });
       await well('vm2', 'clone', { base: 'vm1', ...PATIENT });
-      write((await disksOf('vm2'))[1]!, 0xdd);
+      fill((await disksOf('vm2'))[1]!, 0xdd);
       const data = sum((await disksOf('vm2'))[1]!);
       await site.virsh('start', domains.get('vm2')!);
       expect(await act('vm2', 'rebase', { base: 'vm3' })).toMatchObject({ error: { code: 'VM_BAD_POWER_STATE' } });
@@ -152,7 +135,7 @@ describe('bases and clones', () => {
       expect(await auditImages(site)).toEqual([]);
       const spoiled = path.join(site.datastore, `vm3.base-${second.id}.root.qcow2`);
       chmodSync(spoiled, 0o644);
-      write(spoiled, 0x66);
+      fill(spoiled, 0x66);
       expect(await act('vm2', 'rebase', { base: 'vm3' })).toMatchObject({
         error: { code: 'IMAGE_UNTRUSTED', message: expect.stringContaining(spoiled) },
       });

@@ -7,7 +7,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { writeBootIso } from '../support/boot-iso';
-import { byteIn, DiskSite, fill, io } from '../support/disk-site';
+import { byteIn, fill, io } from '../support/disk-bytes';
+import { DiskSite } from '../support/disk-site';
 import { bootSector } from '../support/tiny-guest';
 
 const LIMIT_MS = 240_000;

@@ -9,47 +9,26 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { LocalHost } from '../../lib/host/local-host';
 import { Vm } from '../../lib/libvirt/vm';
 import { type CopyGroup, VmCopies } from '../../lib/libvirt/vm-copies';
-import type { OperationDetails } from '../../lib/store/vm-front-end';
+import { byteIn, fill, look, MIB, sum } from '../support/disk-bytes';
+import { operate, well } from '../support/operate';
 import { eventually, Site } from '../support/site';
 import { bootSector, defineTinyGuest } from '../support/tiny-guest';
 import { readRing, ringWriter } from '../support/ring-guest';
 
 const LIMIT_MS = 240_000;
-const MIB = 1 << 20;
-/** Behind boot sector and ring. */
-const AT = 2 * MIB;
 
 let site: Site;
 const domains = new Map<string, string>();
 
-const io = (file: string, command: string): string =>
-  execFileSync('qemu-io', ['-U', '-r', '-f', 'qcow2', '-c', command, file], { encoding: 'utf8' });
-const write = (file: string, pattern: number) =>
-  execFileSync('qemu-io', ['-f', 'qcow2', '-c', `write -P ${pattern} ${AT} ${MIB}`, file]);
-const patternIn = (file: string): number => {
-  const line = io(file, `read -v ${AT} 512`).split('\n')[0]!;
-  return parseInt(line.split(/\s+/)[1]!, 16);
-};
-const sum = (file: string): string => execFileSync('sha256sum', [file], { encoding: 'utf8' }).slice(0, 64);
 const infoOf = (file: string) =>
   JSON.parse(execFileSync('qemu-img', ['info', '-U', '--output=json', file], { encoding: 'utf8' })) as Record<
     string,
     unknown
   >;
 
-async function operate(kind: string, computer: string | null, more: object = {}): Promise<OperationDetails> {
-  const { id } = await site.frontEnd.addOperation({ kind, computer, arguments: more, requestedBy: 'the test' });
-  await eventually(async () => (await site.frontEnd.showOperation(id)).ended !== null, 120);
-  return site.frontEnd.showOperation(id);
-}
-async function well(kind: string, computer: string | null, more: object = {}): Promise<OperationDetails> {
-  const operation = await operate(kind, computer, more);
-  expect([kind, operation.error]).toEqual([kind, null]);
-  return operation;
-}
 const capture = (more: object = {}) =>
-  operate('capture_instances', null, { appliance: 'shop', timeoutSeconds: 5, ...more });
-const deploy = () => well('deploy_appliance', null, { appliance: 'shop' });
+  operate(site, null, 'capture_instances', { appliance: 'shop', timeoutSeconds: 5, ...more });
+const deploy = () => well(site, null, 'deploy_appliance', { appliance: 'shop' });
 
 async function furnish(computer: string, sector: Buffer, pattern: number): Promise<void> {
   domains.set(computer, await defineTinyGuest(site, computer, 'obedient'));
@@ -60,7 +39,7 @@ async function furnish(computer: string, sector: Buffer, pattern: number): Promi
   writeFileSync(boot, sector);
   execFileSync('qemu-io', ['-f', 'qcow2', '-c', `write -s ${boot} 0 512`, disk]);
   rmSync(boot);
-  write(disk, pattern);
+  fill(disk, pattern);
 }
 const definition = (computer: string) => site.virsh('dumpxml', '--inactive', domains.get(computer)!);
 async function disksOf(computer: string): Promise<string[]> {
@@ -92,12 +71,12 @@ describe('the capture of an appliance', () => {
     async () => {
       await furnish('vm1', ringWriter(), 0x11);
       await furnish('vm2', bootSector('obedient'), 0x22);
-      await well('add_volume', 'vm1', { volume: 'home', sizeMiB: 4 });
-      write((await disksOf('vm1'))[1]!, 0x13);
+      await well(site, 'vm1', 'add_volume', { volume: 'home', sizeMiB: 4 });
+      fill((await disksOf('vm1'))[1]!, 0x13);
       await site.virsh('start', domains.get('vm1')!);
       const [root] = await disksOf('vm1');
-      await eventually(async () => readRing(io, root!).newest > 2, 60);
-      const before = readRing(io, root!).newest;
+      await eventually(async () => readRing(look, root!).newest > 2, 60);
+      const before = readRing(look, root!).newest;
       const { error, result } = await capture({ update: true, oneMoment: true });
       expect(error).toBeNull();
       const [first, second] = await instances();
@@ -108,13 +87,13 @@ describe('the capture of an appliance', () => {
         expect(infoOf(file)['backing-filename']).toBeUndefined();
         expect(infoOf(file).snapshots).toBeUndefined();
       }
-      expect(first!.files.map(({ volume, path: file }) => [volume, patternIn(file)])).toEqual([
+      expect(first!.files.map(({ volume, path: file }) => [volume, byteIn(file)])).toEqual([
         ['root', 0x11],
         ['home', 0x13],
       ]);
-      expect(patternIn(second!.files[0]!.path)).toBe(0x22);
+      expect(byteIn(second!.files[0]!.path)).toBe(0x22);
       // A ring that is as of one moment has no gap: each sector is one ahead of that before it, or a round behind.
-      const ring = readRing(io, first!.files[0]!.path);
+      const ring = readRing(look, first!.files[0]!.path);
       expect(ring.torn).toEqual([]);
       expect(ring.newest).toBeGreaterThanOrEqual(before);
       expect([await state('vm1'), await state('vm2')]).toEqual(['shut off', 'shut off']);
@@ -134,7 +113,7 @@ describe('the capture of an appliance', () => {
       for (const { path: file } of [...first!.files, ...second!.files])
         expect([file, existsSync(file)]).toEqual([file, false]);
       expect(existsSync(site.masterFile)).toBe(true);
-      expect(patternIn(later[0]!.files[0]!.path)).toBe(0x11);
+      expect(byteIn(later[0]!.files[0]!.path)).toBe(0x11);
     },
     LIMIT_MS,
   );
@@ -180,7 +159,7 @@ describe('the copies of a guest that runs', () => {
       await copies.begin([wanted], 'try', false);
       await copies.waitFor([wanted.uuid], new AbortController().signal);
       await copies.publish(wanted.copies, true);
-      expect(patternIn(wanted.copies[0]!.file.path)).toBe(0x11);
+      expect(byteIn(wanted.copies[0]!.file.path)).toBe(0x11);
       await copies.end(wanted.uuid, wanted.copies, true, 77);
     },
     LIMIT_MS,
@@ -197,8 +176,8 @@ describe('the copies of a guest that runs', () => {
       const begun = await copies.copyLive(how, wanted, { quiesce: 'try', compress: false, operationId: 77 });
       expect(begun.frozen).toEqual([]);
       for (const { file } of wanted.copies) expect(infoOf(file.path)['backing-filename']).toBeUndefined();
-      expect(patternIn(wanted.copies[0]!.file.path)).toBe(0x11);
-      expect(readRing(io, wanted.copies[0]!.file.path).torn).toEqual([]);
+      expect(byteIn(wanted.copies[0]!.file.path)).toBe(0x11);
+      expect(readRing(look, wanted.copies[0]!.file.path).torn).toEqual([]);
       expect(await state('vm1')).toBe('running');
       expect([sum(backing), await disksOf('vm1')]).toEqual(was);
       const live = await site.virsh('domblklist', domains.get('vm1')!);

@@ -6,23 +6,18 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { OperationDetails } from '../../lib/store/vm-front-end';
 import { auditImages } from '../support/image-audit';
+import { AT, fill, io, MIB, sum } from '../support/disk-bytes';
+import { operate } from '../support/operate';
 import { eventually, Site } from '../support/site';
 import { bootSector, defineTinyGuest } from '../support/tiny-guest';
 
 const LIMIT_MS = 120_000;
-const MIB = 1 << 20;
-/** Behind the boot sector. */
-const AT = 2 * MIB;
 const [FIRST, SECOND, OWN, DATA] = [0xb1, 0xb2, 0x22, 0xdd];
 
 let site: Site;
 let second: { fileName: string; revisionId: number };
 
-const io = (file: string, command: string): string =>
-  execFileSync('qemu-io', ['-f', 'qcow2', '-c', command, file], { encoding: 'utf8' });
-const write = (file: string, pattern: number) => io(file, `write -P ${pattern} ${AT} ${MIB}`);
 /** Whatever else is wrong with the file makes the test fail. */
 function holds(file: string, pattern: number): boolean {
   try {
@@ -32,7 +27,6 @@ function holds(file: string, pattern: number): boolean {
     throw error;
   }
 }
-const sum = (file: string): string => execFileSync('sha256sum', [file], { encoding: 'utf8' }).slice(0, 64);
 
 /** An image that boots and holds a pattern. */
 function makeImage(file: string, pattern: number, sizeMiB: number): void {
@@ -40,15 +34,11 @@ function makeImage(file: string, pattern: number, sizeMiB: number): void {
   writeFileSync(raw, Buffer.concat([bootSector('obedient'), Buffer.alloc(sizeMiB * MIB - 512)]));
   rmSync(file, { force: true });
   execFileSync('qemu-img', ['convert', '-O', 'qcow2', raw, file]);
-  write(file, pattern);
+  fill(file, pattern);
   chmodSync(file, 0o444);
 }
 
-async function act(computer: string, kind: string, more: object = {}): Promise<OperationDetails> {
-  const { id } = await site.frontEnd.addOperation({ kind, computer, arguments: more, requestedBy: 'the test' });
-  await eventually(async () => (await site.frontEnd.showOperation(id)).ended !== null, 90);
-  return site.frontEnd.showOperation(id);
-}
+const act = (computer: string, kind: string, more?: object) => operate(site, computer, kind, more);
 
 const domains = new Map<string, string>();
 
@@ -94,11 +84,11 @@ describe('a VM that is restored', () => {
     'running on one image, it ends running on another: its size follows, its identity and its data stay, and undo brings all back',
     async () => {
       const old = await furnish('vm1');
-      write(old, OWN);
+      fill(old, OWN);
       expect((await act('vm1', 'add_volume', { volume: 'home', sizeMiB: 4 })).state).toBe('done');
       const data = (await disksOf('vm1'))[1]!;
       expect(path.basename(data)).toBe('vm1.data-home-g1.qcow2');
-      write(data, DATA);
+      fill(data, DATA);
       const before = { sum: sum(data), xml: await definition('vm1') };
       await site.virsh('start', domains.get('vm1')!);
       const restored = await act('vm1', 'restore', { image: 'Second Linux', hard: true, timeoutSeconds: 4 });
@@ -135,7 +125,7 @@ describe('a VM that is restored', () => {
     async () => {
       const old = await furnish('vm2');
       execFileSync('qemu-img', ['resize', '-q', '-f', 'qcow2', old, '32M']);
-      write(old, OWN);
+      fill(old, OWN);
       for (const generation of [1, 2]) {
         expect(await act('vm2', 'restore')).toMatchObject({ state: 'done', error: null });
         const [system] = await disksOf('vm2');
@@ -145,7 +135,7 @@ describe('a VM that is restored', () => {
           execFileSync('qemu-img', ['info', '--output=json', system!], { encoding: 'utf8' }),
         ) as object;
         expect(info).toMatchObject({ 'virtual-size': 32 * MIB });
-        write(system!, OWN);
+        fill(system!, OWN);
       }
       expect(await state('vm2')).toBe('shut off');
     },
@@ -161,21 +151,21 @@ describe('a VM that is restored', () => {
       const [system, data, scratch] = await disksOf('vm3');
       expect(path.basename(scratch!)).toMatch(/\.tmp-scratch-g1\.qcow2$/);
       const domain = domains.get('vm3')!;
-      const fill = () => [system!, data!, scratch!].forEach((file) => write(file, OWN));
+      const fillAll = () => [system!, data!, scratch!].forEach((file) => fill(file, OWN));
       const kept = () => [system!, data!, scratch!].map((file) => holds(file, OWN));
-      fill();
+      fillAll();
       expect((await act('vm3', 'start')).state).toBe('done');
       expect((await act('vm3', 'hard_shutdown')).state).toBe('done');
       expect(kept()).toEqual([true, true, false]);
       // qemu is killed: nobody asked for that stop.
-      fill();
+      fillAll();
       await site.virsh('start', domain);
       await eventually(async () => (await site.frontEnd.showVm('vm3')).powerState === 'Running', 30);
       await site.virsh('destroy', domain);
       await eventually(() => Promise.resolve(!holds(scratch!, OWN)), 30);
       expect(kept()).toEqual([true, true, false]);
       // Memory that is kept keeps the disks that it knows.
-      fill();
+      fillAll();
       await site.virsh('start', domain);
       expect((await act('vm3', 'suspend')).state).toBe('done');
       expect(kept()).toEqual([true, true, true]);
@@ -193,7 +183,7 @@ describe('a VM that is restored', () => {
       await furnish('vm2');
       expect((await act('vm2', 'add_volume', { volume: 'home', sizeMiB: 4 })).state).toBe('done');
       const data = (await disksOf('vm2'))[1]!;
-      write(data, DATA);
+      fill(data, DATA);
       const removed = await act('vm2', 'remove_volume', { volume: 'home' });
       expect(removed).toMatchObject({ state: 'done', error: null });
       expect([await disksOf('vm2'), existsSync(data)]).toEqual([[expect.any(String)], false]);

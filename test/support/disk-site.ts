@@ -2,14 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { expect } from '@jest/globals';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
-import { eventually, Site } from './site';
+import { MIB } from './disk-bytes';
+import { ask, ended, operate, well } from './operate';
+import { Site } from './site';
 import { bootSector, defineTinyGuest, type Manners } from './tiny-guest';
-
-export const MIB = 1 << 20;
-/** Behind the boot sector. */
-const AT = 2 * MIB;
 
 export class DiskSite {
   private readonly domains = new Map<string, string>();
@@ -65,24 +62,21 @@ export class DiskSite {
     return (await this.site.virsh('domstate', this.domain(computer))).trim();
   }
 
-  async do(computer: string, kind: string, more: object = {}): Promise<OperationDetails> {
-    return this.ended(await this.ask(computer, kind, more));
+  do(computer: string, kind: string, more: object = {}): Promise<OperationDetails> {
+    return operate(this.site, computer, kind, more);
   }
 
   ask(computer: string, kind: string, more: object = {}): Promise<OperationDetails> {
-    return this.site.frontEnd.addOperation({ kind, computer, arguments: more, requestedBy: 'the test' });
+    return ask(this.site, computer, kind, more);
   }
 
-  async ended({ id }: { readonly id: number }): Promise<OperationDetails> {
-    await eventually(async () => (await this.site.frontEnd.showOperation(id)).ended !== null, 120);
-    return this.site.frontEnd.showOperation(id);
+  ended(operation: { readonly id: number }): Promise<OperationDetails> {
+    return ended(this.site, operation);
   }
 
   /** It goes well. */
-  async well(computer: string, kind: string, more: object = {}): Promise<OperationDetails> {
-    const operation = await this.do(computer, kind, more);
-    expect([kind, operation.error]).toEqual([kind, null]);
-    return operation;
+  well(computer: string, kind: string, more: object = {}): Promise<OperationDetails> {
+    return well(this.site, computer, kind, more);
   }
 
   unfinished(): string[] {
@@ -90,16 +84,4 @@ export class DiskSite {
       readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.part')),
     );
   }
-}
-
-export const io = (file: string, command: string): string =>
-  execFileSync('qemu-io', ['-f', 'qcow2', '-c', command, file], { encoding: 'utf8' });
-
-/** Fills a MiB, behind the boot sector. */
-export const fill = (file: string, pattern: number): string => io(file, `write -P ${pattern} ${AT} ${MIB}`);
-
-/** The byte at the place that {@link fill} writes to, also while a guest has the disk open. */
-export function byteIn(file: string): number {
-  const argv = ['-r', '-U', '-f', 'qcow2', '-c', `read -v ${AT} 512`, file];
-  return parseInt(execFileSync('qemu-io', argv, { encoding: 'utf8' }).split('\n')[0]!.split(/\s+/)[1]!, 16);
 }

@@ -1,0 +1,35 @@
+/** Operations asked for as a front end does, by rows, and followed to their end by the daemon's own words. */
+import { expect } from '@jest/globals';
+import type { OperationDetails } from '../../lib/store/vm-front-end';
+import { eventually, type Site } from './site';
+
+/** @param computer null: it is of no single VM */
+export function ask(site: Site, computer: string | null, kind: string, more: object = {}): Promise<OperationDetails> {
+  return site.frontEnd.addOperation({ kind, computer, arguments: more, requestedBy: 'the test' });
+}
+
+export async function ended(site: Site, { id }: { readonly id: number }): Promise<OperationDetails> {
+  await eventually(async () => (await site.frontEnd.showOperation(id)).ended !== null, 120);
+  return site.frontEnd.showOperation(id);
+}
+
+export async function operate(
+  site: Site,
+  computer: string | null,
+  kind: string,
+  more: object = {},
+): Promise<OperationDetails> {
+  return ended(site, await ask(site, computer, kind, more));
+}
+
+/** It goes well. */
+export async function well(
+  site: Site,
+  computer: string | null,
+  kind: string,
+  more: object = {},
+): Promise<OperationDetails> {
+  const operation = await operate(site, computer, kind, more);
+  expect([kind, operation.error]).toEqual([kind, null]);
+  return operation;
+}
