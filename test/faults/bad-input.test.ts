@@ -8,6 +8,7 @@ import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs
 import path from 'node:path';
 import type { ErrorCode } from '../../lib/errors';
 import type { StateName } from '../../lib/model/states';
+import { makeGuest } from '../support/lab';
 import { eventually, Site, type Dialect, type SiteOptions } from '../support/site';
 
 interface Failure {
@@ -156,20 +157,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
   });
 
   describe('a guest', () => {
-    const faulty = (fault: string) => {
-      const { folder, guestKeyFile } = readGuest();
-      const file = path.join(folder, `guest-${fault}.qcow2`);
-      if (!existsSync(file)) {
-        execFileSync(path.join(__dirname, '../lab/guest-image'), [file, `${guestKeyFile}.pub`], {
-          env: { ...process.env, GUEST_FAULT: fault },
-        });
-      }
-      return file;
-    };
-    const readGuest = () => ({
-      folder: process.env.PROVISIOND_LAB!,
-      guestKeyFile: process.env.PROVISIOND_LAB_GUEST_KEY!,
-    });
+    const faulty = (fault: string) => makeGuest(fault, { GUEST_FAULT: fault });
     const impatient = { guestBootTimeoutMs: 12_000 };
 
     it('that never boots is told apart by its silence: no lease, no ping', async () => {

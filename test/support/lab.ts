@@ -1,4 +1,6 @@
-/** What `test/lab/lab start` says about the lab that integration tests run in (test/README.md). */
+/** What `test/lab/lab start` says about the lab that integration tests run in (test/README.md), and other guests for it. */
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
 
 export interface Lab {
   /** Scratch folder, which qemu's own user can enter; thrown away with the lab. */
@@ -30,6 +32,21 @@ export function readLab(): Lab {
       ? { address: process.env.PROVISIOND_LAB_XEN, hostKey: variable('PROVISIOND_LAB_XEN_HOST_KEY') }
       : null,
   };
+}
+
+/**
+ * The guest image with a fault, or with an agent (test/lab/guest/README.md); made once a lab.
+ * @returns its file
+ */
+export function makeGuest(
+  name: string,
+  settings: { readonly GUEST_FAULT?: string; readonly GUEST_AGENT?: string },
+): string {
+  const { folder, guestKeyFile } = readLab();
+  const file = path.join(folder, `guest-${name}.qcow2`);
+  const env = { ...process.env, ...settings };
+  execFileSync(path.join(__dirname, '../lab/guest-image'), [file, `${guestKeyFile}.pub`], { env });
+  return file;
 }
 
 function variable(name: string): string {

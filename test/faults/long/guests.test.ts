@@ -3,10 +3,9 @@
  * network or an ssh server are in test/faults/bad-input.test.ts.
  */
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
-import { execFileSync } from 'node:child_process';
-import path from 'node:path';
 import { audit } from '../../support/auditor';
 import { round, writeTable } from '../../support/fault-table';
+import { makeGuest } from '../../support/lab';
 import { eventually, Site } from '../../support/site';
 
 const ADDRESS = '192.168.121.11';
@@ -30,10 +29,7 @@ describe('a guest', () => {
 
   it('that answers late is waited for', async () => {
     await round('guest answers late', 'P8', async () => {
-      const imageFile = path.join(process.env.PROVISIOND_LAB!, 'guest-slow.qcow2');
-      const env = { ...process.env, GUEST_FAULT: 'slow' };
-      const key = `${process.env.PROVISIOND_LAB_GUEST_KEY!}.pub`;
-      execFileSync(path.join(__dirname, '../../lab/guest-image'), [imageFile, key], { env });
+      const imageFile = makeGuest('slow', { GUEST_FAULT: 'slow' });
       site = await Site.open({ imageFile, settings: { guestBootTimeoutMs: 120_000 } });
       const requestId = await site.reserve({ computer: 'vm1' });
       await site.waitForRequest(requestId, 'pending/reserved', 150);
