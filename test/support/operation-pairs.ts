@@ -20,6 +20,9 @@ export const LIFE_KINDS: readonly PowerKind[] = [
   ...(['snapshot', 'checkpoint', 'revert', 'delete_snapshot'] as const),
 ];
 
+/** Of a clone or a base: of any other VM they are refused for that, if not for its power. */
+export const OF_BASES: readonly PowerKind[] = ['prepare_base', 'remove_base', 'clone', 'rebase'];
+
 /** In which condition each kind is begun, so that it has something to do. */
 export function beginsIn(kind: PowerKind): Condition {
   switch (kind) {

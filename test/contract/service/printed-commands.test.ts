@@ -35,7 +35,7 @@ const ELSEWHERE: readonly (readonly [command: RegExp, why: string])[] = [
     /^provisiond (appliance (create|add|remove|show|delete|capture|deploy)|instance (promote|delete|edit)|image delete) /,
     'on appliances and instances: test/contract/instances, test/integration/instances.test.ts',
   ],
-  [/^provisiond vm power_state_reset /, 'refused while the host lives: test/contract/operations.test.ts'],
+  [/^provisiond vm power_state_reset /, 'refused while the host lives: test/contract/operations/life.test.ts'],
   [
     /^provisiond vm (clone|flatten|rebase|rebase_clones|remove_base|prepare_base) /,
     'on bases and clones: test/contract/clones',

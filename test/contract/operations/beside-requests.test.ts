@@ -1,12 +1,12 @@
 /** Operations on machines that reservations have: who gives way to whom, and what a request makes of the machine's power. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { Printer } from '../../lib/cli/printer';
-import { describeReservation } from '../../lib/cli/reservation-report';
-import { FakeDaemon, type FakeDaemonOptions } from '../support/fake-daemon';
-import { NO_FAKE_GUESTS } from '../support/fake-guest';
-import { USER_ADDRESS } from '../support/fake-site';
-import { StateWorld, loaded, used } from '../support/state-world';
-import { bringRunning, VmWorld } from '../support/vm-world';
+import { Printer } from '../../../lib/cli/printer';
+import { describeReservation } from '../../../lib/cli/reservation-report';
+import { FakeDaemon, type FakeDaemonOptions } from '../../support/fake-daemon';
+import { NO_FAKE_GUESTS } from '../../support/fake-guest';
+import { USER_ADDRESS } from '../../support/fake-site';
+import { StateWorld, loaded, used } from '../../support/state-world';
+import { bringRunning, VmWorld } from '../../support/vm-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;

@@ -2,10 +2,10 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import type { CrashPolicy } from '../../lib/model/vm-rules';
-import type { OperationDetails, VmDetails } from '../../lib/store/vm-front-end';
-import { NO_FAKE_GUESTS } from '../support/fake-guest';
-import { VmWorld } from '../support/vm-world';
+import type { CrashPolicy } from '../../../lib/model/vm-rules';
+import type { OperationDetails, VmDetails } from '../../../lib/store/vm-front-end';
+import { NO_FAKE_GUESTS } from '../../support/fake-guest';
+import { VmWorld } from '../../support/vm-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;

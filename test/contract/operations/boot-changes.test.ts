@@ -1,9 +1,9 @@
 /** Boot parameters that change while a machine is in use: the domain that is there boots as it was loaded. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { FakeDaemon } from '../support/fake-daemon';
-import { NO_FAKE_GUESTS } from '../support/fake-guest';
-import { USER_ADDRESS } from '../support/fake-site';
-import { VmWorld } from '../support/vm-world';
+import { FakeDaemon } from '../../support/fake-daemon';
+import { NO_FAKE_GUESTS } from '../../support/fake-guest';
+import { USER_ADDRESS } from '../../support/fake-site';
+import { VmWorld } from '../../support/vm-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;

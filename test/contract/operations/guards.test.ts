@@ -3,10 +3,10 @@
  * that all went well): a VM that changes between the checks and the deed is left as it is by then.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Condition, PowerKind } from '../../lib/model/vm-states';
-import { NO_FAKE_GUESTS } from '../support/fake-guest';
-import { HeldFence } from '../support/operation-pairs';
-import { VmWorld } from '../support/vm-world';
+import type { Condition, PowerKind } from '../../../lib/model/vm-states';
+import { NO_FAKE_GUESTS } from '../../support/fake-guest';
+import { HeldFence } from '../../support/operation-pairs';
+import { VmWorld } from '../../support/vm-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;

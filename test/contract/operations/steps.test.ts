@@ -1,16 +1,16 @@
 /** The lists of steps of operations, put to the step harness in a fake world; all of them with `npm run test:life`. */
 import path from 'node:path';
 import { describe } from '@jest/globals';
-import { KINDS } from '../../lib/operations';
-import type { OperationJob } from '../../lib/operations/kind';
-import { VmRecords } from '../../lib/operations/vm-records';
-import type { Step } from '../../lib/steps/step';
-import type { Operation } from '../../lib/store/operation-store';
-import { prepareOperation } from '../../lib/work/operation-run';
-import { NO_FAKE_GUESTS } from '../support/fake-guest';
-import { describeStepList, type StepListRules, type StepWorld } from '../support/step-harness';
-import { beginScene, OPERATION_SCENES, type OperationScene } from '../support/operation-scenes';
-import { VmWorld } from '../support/vm-world';
+import { KINDS } from '../../../lib/operations';
+import type { OperationJob } from '../../../lib/operations/kind';
+import { VmRecords } from '../../../lib/operations/vm-records';
+import type { Step } from '../../../lib/steps/step';
+import type { Operation } from '../../../lib/store/operation-store';
+import { prepareOperation } from '../../../lib/work/operation-run';
+import { NO_FAKE_GUESTS } from '../../support/fake-guest';
+import { describeStepList, type StepListRules, type StepWorld } from '../../support/step-harness';
+import { beginScene, OPERATION_SCENES, type OperationScene } from '../../support/operation-scenes';
+import { VmWorld } from '../../support/vm-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;

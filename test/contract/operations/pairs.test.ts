@@ -3,10 +3,10 @@
  * of them here, all with `npm run test:life`.
  */
 import { afterAll, beforeAll, describe, it } from '@jest/globals';
-import type { PowerKind } from '../../lib/model/vm-states';
-import { NO_FAKE_GUESTS } from '../support/fake-guest';
-import { computerFor, LIFE_KINDS, type PairWorld, provePairs } from '../support/operation-pairs';
-import { VmWorld } from '../support/vm-world';
+import type { PowerKind } from '../../../lib/model/vm-states';
+import { NO_FAKE_GUESTS } from '../../support/fake-guest';
+import { computerFor, LIFE_KINDS, type PairWorld, provePairs } from '../../support/operation-pairs';
+import { VmWorld } from '../../support/vm-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
