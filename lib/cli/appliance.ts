@@ -151,9 +151,9 @@ function addAskOptions(verb: Command): Command {
 async function ask(app: App, kind: string, name: string, options: AskOptions): Promise<ExitCode> {
   const { vms, acknowledgeDiscard, timeout } = options;
   const flags = ['update', 'requireQuiesce', 'oneMoment', 'compress', 'systemOnly', 'dryRun'] as const;
-  const asked = await (
-    await app.frontEnd()
-  ).addOperation({
+  const frontEnd = await app.frontEnd();
+  await frontEnd.showAppliance(name); // a name that nobody knows is told at once, also when no daemon runs
+  const asked = await frontEnd.addOperation({
     kind,
     computer: null,
     arguments: {

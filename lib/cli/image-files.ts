@@ -1,6 +1,6 @@
 /** `provisiond image list`, `image check` and `image gc`: the image files on the hosts. */
 import type { Command } from 'commander';
-import { describeError } from '../errors';
+import { describeError, ProvisiondError } from '../errors';
 import type { ImageNode } from '../images/image-tree';
 import { imageNameOf } from '../images/image-tree';
 import type { ImageUse, KnownBaseFile } from '../model/base-file';
@@ -126,6 +126,10 @@ function mib({ allocatedKiB }: Pick<FileEntry, 'allocatedKiB'>): string {
 
 async function checkFiles(app: App, only: string | null, accept: boolean): Promise<ExitCode> {
   const verdicts = await checkBases(await basePartsOf(app), only, accept);
+  if (only !== null && verdicts.length === 0) {
+    const hint = 'provisiond image list shows what is there: the names of files, without extension';
+    throw new ProvisiondError('NOT_FOUND', `no host has a base image ${only}, and none is recorded`, { hint });
+  }
   app.print.result(verdicts, () => {
     if (verdicts.length === 0) return 'there are no base images';
     const rows = verdicts.map(({ host, path, verdict, why }) => [host, path, styled(verdict), why]);

@@ -8,11 +8,16 @@ import { EXIT, type ExitCode, exitCodeOf } from './exit-codes';
 import { storyLine } from './vm-report';
 
 const POLL_INTERVAL_MS = 200;
+const WAITS = 'it waits to be taken up: is the daemon of its management node running?';
+/** A daemon takes an operation up within a second. */
+const PATIENCE_MS = 5_000;
 
 /** @param wanted the state that counts as success */
 export async function watchOperation(app: App, id: number, wanted: 'done' | 'cancelled' = 'done'): Promise<ExitCode> {
   const { print, stopSignal } = app;
   const frontEnd = await app.frontEnd();
+  const since = performance.now();
+  let isToldToWait = print.isLive; // there the line of the moment says so
   for (let told = 0; ;) {
     const operation = await frontEnd.showOperation(id);
     const story = await frontEnd.operationStory(id);
@@ -26,7 +31,11 @@ export async function watchOperation(app: App, id: number, wanted: 'done' | 'can
       print.result(operation, () => sentence(operation));
       return operation.state === wanted ? EXIT.ok : isOver ? exitCodeFor(operation) : EXIT.tryAgain;
     }
-    print.live(`${operation.percent} %  ${operation.step ?? 'it waits to be taken up: is the daemon running?'}`);
+    if (!isToldToWait && operation.started === null && performance.now() - since > PATIENCE_MS) {
+      isToldToWait = true;
+      print.line(`operation ${id}: ${WAITS}`);
+    }
+    print.live(`${operation.percent} %  ${operation.step ?? WAITS}`);
     await sleep(POLL_INTERVAL_MS, undefined, { signal: stopSignal }).catch(() => {});
   }
 }

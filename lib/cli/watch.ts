@@ -8,6 +8,8 @@ import { duration } from './terminal';
 import { timelineLines } from './timeline';
 
 const POLL_INTERVAL_MS = 300;
+/** A daemon takes a request up within a second of its start. */
+const PATIENCE_MS = 5_000;
 
 export interface Watched {
   /** `stopped`: whoever watched did not want to any more. */
@@ -37,6 +39,8 @@ export async function watchReservation(
   const timeline: TimelineEntry[] = [];
   const live = new LiveStep(print);
   let details: ReservationDetails | undefined;
+  const since = performance.now();
+  let isToldToWait = false;
   for (;;) {
     try {
       details = await frontEnd.show(requestId, newestEventId(timeline) ?? sinceEventId);
@@ -55,6 +59,10 @@ export async function watchReservation(
     if (isOver || signal.aborted) {
       live.clear();
       return { rest: isOver ? rest : 'stopped', details: { ...details, timeline } };
+    }
+    if (!isToldToWait && details.state === 'new' && performance.now() - since > PATIENCE_MS) {
+      isToldToWait = true;
+      print.line(`request ${requestId} waits to be taken up; provisiond explain ${requestId} says what for`);
     }
     await live.wait(POLL_INTERVAL_MS, signal);
   }

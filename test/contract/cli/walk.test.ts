@@ -47,6 +47,8 @@ describe('the walk', () => {
     expect([first.exitCode, first.stderr]).toEqual([0, '']);
     expect(await program.json('init')).toMatchObject({ done: [], managementNode: { id: 1, hostname: 'mn1' } });
     expect(fs.statSync(program.file('state/provisiond.db')).mode & 0o007).toBe(0);
+    const unknown = await program.run('image', 'check', 'nowhere');
+    expect([unknown.exitCode, unknown.stderr]).toEqual([3, expect.stringContaining('image list')]);
     rows = openStore(program);
     expect(await rows.db.rows('select id, hostname from managementnode')).toEqual([{ id: 1, hostname: 'mn1' }]);
   });
@@ -121,6 +123,27 @@ describe('the walk', () => {
     expect(request).toEqual([{ stateid: STATE_IDS.deleted, laststateid: STATE_IDS.reserved }]);
   });
 
+  it('of one who waits where no daemon works says so, and what it waits for', async () => {
+    await rows.db.change('delete from request');
+    await rows.db.change('update computer set stateid = ? where id = 2', [STATE_IDS.available]);
+    const said = async (...args: string[]) => {
+      const { child, ended } = program.start(args);
+      let text = '';
+      await new Promise<void>((resolve) =>
+        child.stdout!.on('data', (data: Buffer) => {
+          text += data.toString();
+          if (text.includes('waits to be taken up')) resolve();
+        }),
+      );
+      child.kill('SIGINT');
+      return { text, exitCode: (await ended).exitCode };
+    };
+    expect(await said('vm', 'start', 'vm1')).toMatchObject({ exitCode: 75 });
+    const added = await program.json<{ requestId: number }>('reserve', '--image', 'Debian 12', '--user', 'ada');
+    const waiting = await said('show', String(added.requestId), '--follow');
+    expect(waiting.text).toContain(`provisiond explain ${added.requestId}`);
+  });
+
   it('of one who waits tells every step until it is ready', async () => {
     await rows.db.change('delete from request');
     await rows.db.change('update computer set stateid = ? where id = 2', [STATE_IDS.available]);
@@ -173,6 +196,7 @@ describe('bad input', () => {
     ['a new host without a way to it', 2, /needs --address or --local/, ['host', 'add', 'kvm9']],
     ['no such image', 3, /there is no image 'Windows'/, ['reserve', '--image', 'Windows']],
     ['no such request', 3, /there is no request 4711/, ['show', '4711']],
+    ['no such appliance', 3, /no appliance 'shop'/, ['appliance', 'capture', 'shop']],
     ['no such host', 3, /'kvm9'/, ['computer', 'add', 'vm9', '--host', 'kvm9', '--private-ip', '192.0.2.1']],
     ['no such file', 3, /reading image file .*missing\.qcow2/, ['image', 'add', 'missing.qcow2', '--name', 'X']],
     ['no free computer', 4, /vm1: it is failed/, ['reserve', '--image', 'Debian 12', '--user', 'ada']],
