@@ -100,10 +100,15 @@ trap '[ -z "$part" ] || rm -f "$part"' EXIT
 anew() {
   part=$1$unfinished
   if [ -n "$4" ]; then qemu-img create -q -f "$2" -F "$5" -b "$4" "$part" "$3" || exit 1
-  # A full disk keeps no guest from starting.
-  elif ! qemu-img create -q -f "$2" "$part" "$3"; then within "$@" && return; fi
+  elif ! qemu-img create -q -f "$2" "$part" "$3"; then
+    # A full disk keeps no guest from starting: what holds nothing stays, the rest is emptied where it is.
+    rm -f "$part"
+    if holds_data "$1" "$2"; then within "$@"; fi
+    return
+  fi
   mv -f "$part" "$1" || exit 1
 }
+holds_data() { qemu-img map -f "$2" --output=json "$1" | grep -q '"data": true'; }
 within() {
   at=0
   while [ "$at" -lt "$3" ]; do

@@ -18,6 +18,8 @@ interface Case {
   readonly earlier?: Earlier;
   /** Files that are made. */
   readonly files: number;
+  /** Those that are made when it goes well, with the temporary volume of a guest that is started again; else the same. */
+  readonly made?: number;
   /** What is read whole needs a guest that is down. */
   readonly stops?: true;
 }
@@ -25,9 +27,9 @@ interface Case {
 const ON_VM2: Earlier = [['prepare_base', 'vm2']];
 const ALL: readonly Case[] = [
   { kind: 'restore', files: 2 },
-  { kind: 'flatten', files: 1, stops: true },
+  { kind: 'flatten', files: 1, made: 2, stops: true },
   { kind: 'prepare_base', files: 6, stops: true },
-  { kind: 'add_volume', more: { volume: 'more', sizeMiB: 1 }, files: 1 },
+  { kind: 'add_volume', more: { volume: 'more', sizeMiB: 1 }, files: 1, made: 2 },
   {
     kind: 'clone',
     more: { base: 'vm2' },
@@ -59,7 +61,7 @@ afterEach(async () => {
 wherever('a disk that is full', () => {
   it.each(CASES.map((one) => [one.kind, one] as const))(
     'when any of the files of %s is made leaves the VM as it was, running, and nothing else; with room it goes well',
-    async (kind, { more = {}, earlier = [], files, stops }) => {
+    async (kind, { more = {}, earlier = [], files, made = files, stops }) => {
       world = await CloneWorld.open({ vm1: FULL, vm2: FULL, vm3: FULL });
       disks = new SmallDisks(world.host);
       for (const [what, computer, options] of earlier) {
@@ -89,8 +91,7 @@ wherever('a disk that is full', () => {
         ]);
       }
       expect(await world.do(kind, 'vm1', more)).toMatchObject(DONE);
-      // Each of them was tried; what stops the guest also makes its temporary volume anew.
-      expect(disks.made).toBe(files + (stops ? 1 : 0));
+      expect(disks.made).toBe(made);
     },
     LIMIT_MS,
   );
