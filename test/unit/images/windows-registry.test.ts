@@ -1,6 +1,7 @@
 /**
- * Windows images from VMware, on disks with real registry hives. virt-win-reg boots an appliance to mount NTFS, which is not to be
- * had here; a script stands for it that finds the hive on a FAT disk and merges with the same program of hivex.
+ * Windows images from VMware, on disks with real registry hives, key by key. virt-win-reg boots an appliance, which takes half a minute;
+ * a script stands for it that finds the hive on a FAT disk and merges with the same program of hivex. Itself, on an NTFS disk, it is in
+ * test/cloud/windows-registry.test.ts.
  */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
