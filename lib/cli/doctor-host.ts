@@ -1,5 +1,6 @@
 /** What `provisiond doctor` asks of a VM host beyond `check`: one script, and libvirt's own opinion. It changes nothing. */
 import { isIP } from 'node:net';
+import { atExit } from '../host/at-exit';
 import { script } from '../host/host';
 import { drawMark, SECTION, splitSections } from '../libvirt/sections';
 import type { HostSummary } from '../store/front-end';
@@ -25,7 +26,7 @@ for folder; do
   section "speed $folder"
   [ ! -w "$folder" ] || {
     part="$folder/.provisiond-speed.$$"
-    trap 'rm -f "$part"' EXIT
+    ${atExit('rm -f "$part"')}
     from=$(date +%s%N)
     dd if=/dev/zero of="$part" bs=1M count=16 conv=fdatasync 2>/dev/null
     echo $(( ($(date +%s%N) - from) / 1000000 ))

@@ -1,6 +1,7 @@
 /** `provisiond plugins --test FILE`: what a reviewer would say of an admin's plugin. */
 import path from 'node:path';
 import { ProvisiondError } from '../errors';
+import { atExit } from '../host/at-exit';
 import { script } from '../host/host';
 import { LocalHost } from '../host/local-host';
 import { generateDefaultDomainXml } from '../libvirt/domain-xml';
@@ -89,7 +90,7 @@ async function examineLoaded(loaded: LoadedPlugin<PluginKind>, hookTimeoutMs: nu
 const VALIDATE = `
 command -v virt-xml-validate >/dev/null || exit 127
 file=$(mktemp) || exit 126
-trap 'rm -f "$file"' EXIT
+${atExit('rm -f "$file"')}
 cat > "$file"
 virt-xml-validate "$file" domain
 `;

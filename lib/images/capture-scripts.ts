@@ -4,6 +4,7 @@
  * What a capture makes says so itself: the last line of the domain XML beside an image names the load and the request, and
  * is there before the image gets its name. So a copy that another attempt left is told from an image of somebody else's.
  */
+import { atExit } from '../host/at-exit';
 import { EXIT, FREE_KIB } from './qemu-img';
 import { IS_MOUNTED } from './repository';
 
@@ -140,8 +141,7 @@ rm -f "$final".*.part "$xml".*.part
 unfence
 free=$(free_kib "\${final%/*}")
 [ "$free" -ge "$needed" ] || { echo "@@free $free"; exit ${EXIT.diskFull}; }
-trap 'rm -f "$part" "$xml.capture.part"' EXIT
-trap 'exit 143' HUP INT PIPE TERM
+${atExit('rm -f "$part" "$xml.capture.part"')}
 virsh -q dumpxml --inactive "$domain" >"$xml.capture.part" &
 qemu-img convert -p -f "$from" -O "$to" "$disk" "$part"
 wait $!
@@ -169,8 +169,7 @@ rm -f "$final".*.part
 unfence
 free=$(free_kib "\${final%/*}")
 [ "$free" -ge "$needed" ] || { echo "@@free $free"; exit ${EXIT.diskFull}; }
-trap 'rm -f "$part" "$final_xml.capture.part"' EXIT
-trap 'exit 143' HUP INT PIPE TERM
+${atExit('rm -f "$part" "$final_xml.capture.part"')}
 case $to in
 qcow2) qemu-img convert -p -c -W -m 16 -o compression_type=zstd -f "$from" -O "$to" "$image" "$part" ;;
 *) qemu-img convert -p -f "$from" -O "$to" "$image" "$part" ;;

@@ -3,6 +3,7 @@
  * of one VM together once all of them are whole. What goes on in the hypervisor outlives a script and the daemon; whoever begins
  * again ends it first (`END_COPIES`).
  */
+import { atExit } from '../host/at-exit';
 import { PIVOT_BACK } from './pivot-back';
 import { EXIT, FREE_KIB } from './qemu-img';
 import { IN_THE_WAY } from './volume-scripts';
@@ -50,8 +51,7 @@ shift 4
 fence
 : >"$list" || exit 1
 count=$#
-trap 'while IFS="	" read -r part final; do rm -f "$part"; done <"$list"; rm -f "$list"' EXIT
-trap 'exit 143' HUP INT PIPE TERM
+${atExit('while IFS="	" read -r part final; do rm -f "$part"; done <"$list"; rm -f "$list"')}
 free=$(free_kib "\${list%/*}")
 [ "$free" -ge "$needed" ] || { echo "@@free $free"; exit ${EXIT.diskFull}; }
 unfence
@@ -93,8 +93,7 @@ release() {
   rm -rf "$orders"
   paused= frozen=
 }
-trap release EXIT
-trap 'exit 143' HUP INT PIPE TERM
+${atExit('release')}
 fence
 while [ $# -gt 1 ]; do
   uuid=$1
@@ -158,7 +157,7 @@ ${PUBLISH}
 to=$1 compressed=$2 list=$3
 shift 3
 fence
-trap 'rm -f "$list"' EXIT
+${atExit('rm -f "$list"')}
 : >"$list" || exit 1
 unfence
 while [ $# -gt 1 ]; do

@@ -1,4 +1,5 @@
 /** Scripts that copy the disks of guests that are up, where libvirt has no backup jobs. */
+import { atExit } from '../host/at-exit';
 import { AGENT_SECONDS, NOT_QUIET, PUBLISH } from './instance-scripts';
 import { PIVOT_BACK } from './pivot-back';
 
@@ -29,8 +30,7 @@ tidy() {
   while IFS='	' read -r part final; do rm -f "$part"; done <"$list"
   rm -f "$list" "$list.leaves"
 }
-trap tidy EXIT
-trap 'exit 143' HUP INT PIPE TERM
+${atExit('tidy')}
 milliseconds() { date +%s%3N; }
 is_running() { [ "$(virsh -q domstate "$uuid")" = running ]; }
 each() { # calls $1 for each five

@@ -6,6 +6,7 @@
  * its successors wait for, a disk inside the fence of its computer, where work that comes late finds newer work begun.
  */
 
+import { atExit } from '../host/at-exit';
 import { IMAGE_FILES, NO_IMAGES } from './image-sight';
 
 /** How a script says what stood in its way. */
@@ -89,7 +90,7 @@ done
 echo "@@total $needed"
 [ -d "$folder" ] || mkdir -p "$folder"
 tell_progress & watcher=$!
-trap 'kill $watcher $copy 2>/dev/null || :; rm -f "$part" "$part.reg"' EXIT
+${atExit('kill $watcher $copy 2>/dev/null || :; rm -f "$part" "$part.reg"')}
 exec 9>>"$lock"
 flock -w "$wait" 9 || exit ${EXIT.lockTimeout}
 # Somebody made it meanwhile, in this format or in another.
@@ -150,7 +151,7 @@ rm -f "$disk".*.part
 unfence
 free=$(free_kib "\${disk%/*}")
 [ "$free" -ge "$needed" ] || { echo "@@free $free"; exit ${EXIT.diskFull}; }
-trap 'rm -f "$part"' EXIT
+${atExit('rm -f "$part"')}
 [ -e "$lock" ] || : 2>/dev/null >>"$lock" || :
 [ ! -r "$lock" ] || { exec 7<"$lock"; flock -s -w 30 7 || exit ${EXIT.lockTimeout}; }
 case $how in

@@ -5,6 +5,7 @@
  */
 import path from 'node:path';
 import { describeError, ProvisiondError } from '../errors';
+import { atExit } from '../host/at-exit';
 import { type Host, script } from '../host/host';
 import { pause } from '../host/deadline';
 import { quoteCommand } from '../host/shell-quote';
@@ -133,7 +134,7 @@ shift 7
 echo "@@total $(((size + 1023) / 1024))"
 mkdir -p "\${final%/*}"
 tell_progress & watcher=$!
-trap 'kill $watcher 2>/dev/null || :' EXIT
+${atExit('kill $watcher 2>/dev/null || :')}
 exec 9>>"$lock"
 flock -w "$seconds" 9 || exit ${EXIT.lockTimeout}
 [ ! -e "$final" ] || exit 0

@@ -1,4 +1,5 @@
 /** Every script that makes, moves and looks at the files of volumes. Paths are absolute, formats given, never guessed. */
+import { atExit } from '../host/at-exit';
 import { EXIT, FREE_KIB } from './qemu-img';
 
 /** How a script says that a file is there which it was to make, or not there which it was to move. */
@@ -21,8 +22,7 @@ rm -f "$file".*.part
 unfence
 free=$(free_kib "\${file%/*}")
 [ "$free" -ge "$needed" ] || { echo "@@free $free"; exit ${EXIT.diskFull}; }
-trap 'rm -f "$part"' EXIT
-trap 'exit 143' HUP INT PIPE TERM
+${atExit('rm -f "$part"')}
 if [ -n "$lock" ]; then
   [ -e "$lock" ] || : 2>/dev/null >>"$lock" || :
   [ ! -r "$lock" ] || { exec 7<"$lock"; flock -s -w 30 7 || exit ${EXIT.lockTimeout}; }
@@ -96,7 +96,7 @@ shift 2
 fence
 case $(virsh -q domstate "$uuid") in 'shut off') ;; '') exit 1 ;; *) exit 0 ;; esac
 case $(virsh -q dominfo "$uuid" | sed -n 's/^Managed save: *//p') in yes) exit 0 ;; esac
-trap '[ -z "$part" ] || rm -f "$part"' EXIT
+${atExit('[ -z "$part" ] || rm -f "$part"')}
 anew() {
   part=$1$unfinished
   if [ -n "$4" ]; then qemu-img create -q -f "$2" -F "$5" -b "$4" "$part" "$3" || exit 1

@@ -1,4 +1,5 @@
 /** What the steps of a load do and ask (load-steps.ts), for one reservation's computer. */
+import { atExit } from '../host/at-exit';
 import type { DomainXml, HypervisorDriver } from '../plugins/api';
 import { ProvisiondError, findError } from '../errors';
 import { refuseStrangers, removeDomains } from './delete-domain';
@@ -23,7 +24,7 @@ file=$1 part=$2 bytes=$3
 umask 077
 mkdir -p "\${file%/*}"
 [ -O "\${file%/*}" ] || { echo "error: folder \${file%/*} belongs to another user" >&2; exit 1; }
-trap 'rm -f "$part"' EXIT
+${atExit('rm -f "$part"')}
 cat > "$part"
 [ "$(wc -c < "$part")" -eq "$bytes" ] || { echo 'error: the content was cut off' >&2; exit 1; }
 fence

@@ -2,6 +2,7 @@
  * Does KVM run a guest? The device file proves nothing: where virtualisation is nested and broken it opens, and guests
  * hang for ever. So the smallest guest is booted: a boot sector that writes three letters to its serial port and resets.
  */
+import { atExit } from '../host/at-exit';
 import { type Host, script } from '../host/host';
 
 const DEADLINE_SECONDS = 2;
@@ -15,7 +16,7 @@ set -u
 emulator=$1 accelerator=$2
 [ "$accelerator" != kvm ] || [ -c /dev/kvm ] || { echo absent; exit 0; }
 folder=$(mktemp -d) || exit 1
-trap 'rm -rf "$folder"' EXIT
+${atExit('rm -rf "$folder"')}
 { printf '${BOOT_SECTOR}'; head -c ${510 - BOOT_SECTOR_BYTES} /dev/zero; printf '\\125\\252'; } > "$folder/boot"
 timeout -s KILL ${DEADLINE_SECONDS} "$emulator" -accel "$accelerator" -nodefaults -no-user-config -display none \\
   -no-reboot -m 16 -serial stdio -drive "file=$folder/boot,format=raw,if=ide,snapshot=on" </dev/null 2>&1

@@ -1,6 +1,7 @@
 /** The seed of a load of a cloud image, beside its disk: written before its domain is defined, removed with it. */
 import { ProvisiondError } from '../errors';
 import { privateKeyFiles } from '../config/credentials';
+import { atExit } from '../host/at-exit';
 import { publicKeysOf } from '../host/public-keys';
 import { seedVolume } from '../images/cloud-seed';
 import { isDiskFull } from '../images/qemu-img';
@@ -12,7 +13,7 @@ const WRITE_SEED = `
 set -eu
 file=$1 part=$2 bytes=$3
 mkdir -p "\${file%/*}"
-trap 'rm -f "$part"' EXIT
+${atExit('rm -f "$part"')}
 cat >"$part"
 [ "$(wc -c <"$part")" -eq "$bytes" ] || { echo 'error: the content was cut off' >&2; exit 1; }
 chmod 0644 "$part"

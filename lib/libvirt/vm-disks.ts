@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import { ProvisiondError } from '../errors';
+import { atExit } from '../host/at-exit';
 import type { RunResult } from '../host/host';
 import { explain, type Work } from '../images/copy-work';
 import { IN_THE_WAY, MAKE_VOLUME, MOVE_VOLUMES, REMOVE_VOLUMES } from '../images/volume-scripts';
@@ -47,7 +48,7 @@ const DEFINE = `
 set -u
 uuid=$1 file=$2 then=$3
 fence
-trap 'rm -f "$file"' EXIT
+${atExit('rm -f "$file"')}
 umask 077
 cat >"$file" || exit 1
 facts=$(virsh -q dominfo "$uuid") || exit 1

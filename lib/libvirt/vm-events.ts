@@ -1,4 +1,5 @@
 /** What libvirt tells of its domains as it happens. A hint to look: what counts is the look that follows. */
+import { atExit } from '../host/at-exit';
 import { type Host, script } from '../host/host';
 import type { ExitReason } from '../model/vm-states';
 
@@ -18,7 +19,7 @@ const LISTEN = `
 set -u
 virsh -q event --all --loop --timestamp &
 pid=$!
-trap 'kill "$pid" 2>/dev/null' EXIT
+${atExit('kill "$pid" 2>/dev/null')}
 trap 'exit 0' HUP INT TERM PIPE
 sleep 0.3
 while kill -0 "$pid" 2>/dev/null; do
