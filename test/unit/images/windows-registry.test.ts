@@ -3,9 +3,21 @@
  * a script stands for it that finds the hive on a FAT disk and merges with the same program of hivex. Itself, on an NTFS disk, it is in
  * test/cloud/windows-registry.test.ts.
  */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { windowsRegistryChanges } from '../../../lib/images/windows-registry';
 import { HostedComputer } from '../../../lib/libvirt/hosted-computer';
 import type { Log } from '../../../lib/log';
@@ -36,6 +48,26 @@ let host: FakeHost;
 let warnings: string[];
 const log: Log = { debug() {}, info() {}, warn: (text) => void warnings.push(text), error() {}, child: () => log };
 const run = (program: string, ...args: string[]) => execFileSync(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+
+/** The programs of this machine but virt-win-reg, which may be installed. */
+const programs = mkdtempSync(path.join(tmpdir(), 'provisiond-programs-'));
+const searchPath = process.env['PATH'];
+beforeAll(() => {
+  const folders = (searchPath ?? '').split(':').filter((folder) => existsSync(folder));
+  const found = new Map(
+    folders.reverse().flatMap((folder) => {
+      const names = readdirSync(folder, { encoding: 'utf8' });
+      return names.map((name) => [name, path.join(folder, name)] as const);
+    }),
+  );
+  found.delete('virt-win-reg');
+  for (const [name, file] of found) symlinkSync(file, path.join(programs, name));
+  process.env['PATH'] = programs;
+});
+afterAll(() => {
+  process.env['PATH'] = searchPath;
+  rmSync(programs, { recursive: true });
+});
 
 beforeEach(() => {
   host = new FakeHost();
