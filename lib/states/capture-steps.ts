@@ -19,10 +19,12 @@ export function captureSteps(then: CapturedImage['then']): JobStep[] {
       name: 'find the machine to capture',
       story: { before: 'info' },
       run: findMachine,
-      undo: unlessRecorded(async (job) => {
-        await giveMachineBack(job);
-        await tellOfFailure(job, then);
-      }),
+      undo: async (job) => {
+        const isMade = await isRecorded(job);
+        // One that is to be loaded with the image has no user any more.
+        if (!isMade || then === 'keep') await giveMachineBack(job);
+        if (!isMade) await tellOfFailure(job, then);
+      },
     },
     { name: 'check that the image can be made', done: isCopied, run: checkPlaces },
     { name: 'wait for a place on the host', done: isRecorded, run: (job) => job.takeLoadSlot() },
