@@ -212,6 +212,13 @@ if (LONG)
         const socket = path.join(cluster!.folder, 'one/socket');
         const sql = "set global wsrep_provider_options = 'pc.bootstrap=yes'"; // an admin says that this one goes on
         spawnSync('mariadb', ['--no-defaults', `--socket=${socket}`, '--user=root', '-e', sql]);
+        // It answers again a moment after it was told to go on.
+        const answers = () =>
+          site.requestState(requestId).then(
+            () => true,
+            () => false,
+          );
+        await eventually(answers, 30);
         await fault!.waitForRequest(requestId, ['pending/reserved'], 60);
         await site.frontEnd.end(requestId);
         await fault!.waitForRequest(requestId, [null], 60);
