@@ -1,5 +1,4 @@
 /** What libvirt tells of its domains as it happens. A hint to look: what counts is the look that follows. */
-import { atExit } from '../host/at-exit';
 import { type Host, script } from '../host/host';
 import type { ExitReason } from '../model/vm-states';
 
@@ -19,7 +18,7 @@ const LISTEN = `
 set -u
 virsh -q event --all --loop --timestamp &
 pid=$!
-${atExit('kill "$pid" 2>/dev/null')}
+trap 'kill "$pid" 2>/dev/null' EXIT
 trap 'exit 0' HUP INT TERM PIPE
 sleep 0.3
 while kill -0 "$pid" 2>/dev/null; do

@@ -61,10 +61,11 @@ class StoppingFlock {
 }
 
 const WRAPPER = `#!/bin/sh
-if [ -e FOLDER/at ] && tr '\\0' ' ' < /proc/$PPID/cmdline | grep -qF -e "$(cat FOLDER/at)"; then
+# Several ask at the same moment; one that finds no text any more must not match all texts.
+at=$(cat FOLDER/at 2>/dev/null)
+if [ -n "$at" ] && tr '\\0' ' ' < /proc/$PPID/cmdline | grep -qF -e "$at"; then
   skip=$(cat FOLDER/skip)
-  if [ "$skip" -gt 0 ]; then echo $((skip - 1)) > FOLDER/skip; else
-    rm FOLDER/at
+  if [ "$skip" -gt 0 ]; then echo $((skip - 1)) > FOLDER/skip; elif mv FOLDER/at FOLDER/at.$$ 2>/dev/null; then
     echo $$ $PPID > FOLDER/new && mv FOLDER/new FOLDER/stopped
     kill -STOP $$
   fi
