@@ -86,11 +86,7 @@ class BigSite {
     };
     writeFileSync(file, JSON.stringify(settings));
     const daemon = fork(path.join(__dirname, 'simulated-daemon.ts'), [file, imageHeader(folder), HANGING], {
-      execArgv: [
-        '-r',
-        path.join(__dirname, '../lab/register-swc.js'),
-        ...(process.env.EXTRA ?? '').split(' ').filter(Boolean),
-      ],
+      execArgv: ['-r', path.join(__dirname, '../lab/register-swc.js'), '--max-semi-space-size=4'], // as the package starts it
     });
     const site = new BigSite(folder, rows, daemon, requests, hanging);
     while ((await site.logged()) === false) await sleep(100);
