@@ -14,8 +14,14 @@ export interface PrintedLine {
 
 /** The documents, in the order in which a new admin reads them. */
 export function documents(): string[] {
-  const all = readdirSync(ROOT, { recursive: true, encoding: 'utf8' }).filter(
-    (name) => path.basename(name) === 'README.md' && !/(^|\/)(node_modules|\.state|dist)\//.test(name),
+  // Not through what a lab makes and removes meanwhile.
+  const folders = readdirSync(ROOT, { withFileTypes: true }).filter(
+    (entry) => entry.isDirectory() && !['node_modules', 'dist'].includes(entry.name) && !entry.name.startsWith('.'),
+  );
+  const all = folders.flatMap(({ name }) =>
+    readdirSync(path.join(ROOT, name), { recursive: true, encoding: 'utf8' })
+      .filter((file) => path.basename(file) === 'README.md')
+      .map((file) => path.join(name, file)),
   );
   const first = ['README.md', 'conf/README.md', 'conf/host/README.md', 'drivers/README.md', 'os-modules/README.md'];
   return [...first, ...all.filter((name) => !first.includes(name)).sort()];
