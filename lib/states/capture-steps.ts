@@ -143,7 +143,7 @@ async function mayStayOn(job: Job): Promise<boolean> {
 }
 
 /** With his own disk, and running, unless it was off when this run began. No machine: there is nothing to give back. */
-export async function giveMachineBack(job: Job): Promise<void> {
+async function giveMachineBack(job: Job): Promise<void> {
   try {
     await capture(job).machine();
   } catch (error) {

@@ -1,4 +1,4 @@
-import { captureSteps, giveMachineBack } from './capture-steps';
+import { captureSteps } from './capture-steps';
 import { bootGuest } from './guest-power';
 import type { StateHandler } from './job';
 import { allowedFrom } from './reserved';
@@ -12,11 +12,7 @@ export const checkpointState: StateHandler = {
   kind: 'load',
   steps: [
     ...captureSteps('keep'),
-    {
-      name: "give the user's disk back",
-      run: (job) => job.provisioner.capture.giveDiskBack(),
-      undo: giveMachineBack,
-    },
+    { name: "give the user's disk back", run: (job) => job.provisioner.capture.giveDiskBack() },
     { name: 'start the guest again', run: bootGuest },
     { name: 'restore the access', story: { after: 'info' }, run: (job) => job.guest.grantAccess(allowedFrom(job)) },
   ],
