@@ -25,7 +25,7 @@ import { FakeGuests } from './fake-guest';
 import { FakeHost } from './fake-host';
 import { computer, HOST, type MariadbServer, openTestStore, type StoreDialect, type TestStore } from './store';
 
-export interface FakeSiteOptions {
+export interface FakeClusterSiteOptions {
   readonly dialect?: StoreDialect;
   readonly server?: MariadbServer;
   readonly settings?: Partial<Config>;
@@ -63,7 +63,7 @@ export interface ComputerRow {
 /** Matches the script that asks a guest for its user. */
 const ASKS_FOR_USER = /announced=/;
 
-export class FakeSite {
+export class FakeClusterSite {
   readonly log = new MemoryLog();
   private readonly nodes: { poller: Poller; worker: Worker; queues: Queues; lease: Lease }[] = [];
 
@@ -77,7 +77,7 @@ export class FakeSite {
   ) {}
 
   /** @param options without a daemon until {@link startNode} */
-  static async open(options: FakeSiteOptions = {}): Promise<FakeSite> {
+  static async open(options: FakeClusterSiteOptions = {}): Promise<FakeClusterSite> {
     const host = new FakeHost();
     const t = await openTestStore(options.dialect ?? 'sqlite', options.server);
     const facts = host.facts().profile;
@@ -97,7 +97,7 @@ export class FakeSite {
     const quick = { pollIntervalMs: 20, retryDelayMs: 20, guestBootTimeoutMs: 10_000, xmlDirectory: host.path('xml') };
     const settings = { ...config, ...quick, ...options.settings };
     const node = options.node ?? new LocalHost({ name: 'node' });
-    const site = new FakeSite(host, new FakeGuests(host), t, connect(t.url), settings, node);
+    const site = new FakeClusterSite(host, new FakeGuests(host), t, connect(t.url), settings, node);
     site.putImage(t.image.fileName);
     await site.database('connectmethodmap').delete(); // no services run in fake guests
     return site;

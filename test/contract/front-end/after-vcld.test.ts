@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeSite } from '../../support/fake-cluster-site';
+import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
 import { WebClient } from '../../support/web-client';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
@@ -14,10 +14,10 @@ const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const USER = '192.0.2.7';
 
 wherever('a machine that vcld loaded', () => {
-  let site: FakeSite;
+  let site: FakeClusterSite;
   let web: WebClient;
   beforeEach(async () => {
-    site = await FakeSite.open();
+    site = await FakeClusterSite.open();
     web = new WebClient(site.database, site.t.managementNodeId, (minutes) => site.time(minutes));
   });
   afterEach(() => site.close());

@@ -4,7 +4,7 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeSite } from '../../support/fake-cluster-site';
+import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
 import { WebClient } from '../../support/web-client';
 import { struct, WebFrontEnd } from '../../support/web-front-end';
 
@@ -13,12 +13,12 @@ const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const USER = '192.0.2.7';
 
 wherever('the end of a reservation for imaging', () => {
-  let site: FakeSite;
+  let site: FakeClusterSite;
   let web: WebClient;
   let server: WebFrontEnd;
   beforeEach(async () => {
     server = await WebFrontEnd.start('http');
-    site = await FakeSite.open({ settings: { xmlrpc: server.settings() } });
+    site = await FakeClusterSite.open({ settings: { xmlrpc: server.settings() } });
     web = new WebClient(site.database, site.t.managementNodeId, (minutes) => site.time(minutes));
     server.answer = ({ body }, response) =>
       void (async () => {

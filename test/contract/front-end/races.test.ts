@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { STATE_IDS, type StateName } from '../../../lib/model/states';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeSite } from '../../support/fake-cluster-site';
+import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
 import { WebClient } from '../../support/web-client';
 import { lastStateOfEnd } from '../../support/web-status';
 
@@ -11,11 +11,11 @@ const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const USER = '192.0.2.7';
 
 wherever('between any two statements of the front end a daemon looks several times, and', () => {
-  let site: FakeSite;
+  let site: FakeClusterSite;
   let web: WebClient;
   const seen: string[] = [];
   beforeEach(async () => {
-    site = await FakeSite.open({ computers: 2 });
+    site = await FakeClusterSite.open({ computers: 2 });
     web = new WebClient(site.database, site.t.managementNodeId, (minutes) => site.time(minutes));
     seen.length = 0;
     await site.startNode();

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { STATE_IDS, type StateName } from '../../../lib/model/states';
 import { displayStatus } from '../../../lib/store/display-status';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeSite } from '../../support/fake-cluster-site';
+import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
 import { WebClient } from '../../support/web-client';
 import { COMPUTER_STATES, shownBy, type StatusRow, STATUS_ROWS } from '../../support/web-status-rows';
 
@@ -17,10 +17,10 @@ const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const OURS: Readonly<Record<string, string>> = { ending: 'error (unknown requestid)', inuse: 'ready' };
 
 wherever('what the front end shows', () => {
-  let site: FakeSite;
+  let site: FakeClusterSite;
   let web: WebClient;
   beforeAll(async () => {
-    site = await FakeSite.open();
+    site = await FakeClusterSite.open();
     web = new WebClient(site.database, site.t.managementNodeId, (minutes) => site.time(minutes));
   });
   afterAll(() => site.close());
@@ -76,12 +76,12 @@ function becomes({ state, lastState, shows }: StatusRow): readonly [string, stri
 }
 
 wherever('a daemon that finds requests in every pair of states', () => {
-  let site: FakeSite;
+  let site: FakeClusterSite;
   let web: WebClient;
   const ids: number[] = [];
   beforeAll(async () => {
     const settings = { maxLoads: 20, maxLoadsPerHost: 20 };
-    site = await FakeSite.open({ computers: STATUS_ROWS.length, settings });
+    site = await FakeClusterSite.open({ computers: STATUS_ROWS.length, settings });
     web = new WebClient(site.database, site.t.managementNodeId, (minutes) => site.time(minutes));
     for (const [index, { state, lastState }] of STATUS_ROWS.entries()) {
       ids.push((await site.request({ state, lastState, computers: [`vm${index + 1}`] })).requestId);

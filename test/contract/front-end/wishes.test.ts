@@ -4,7 +4,7 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeSite } from '../../support/fake-cluster-site';
+import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
 import { WebClient } from '../../support/web-client';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
@@ -13,11 +13,11 @@ const USER = '192.0.2.7';
 /** A user's action is noticed within this. */
 const A_SECOND = 1;
 
-let site: FakeSite;
+let site: FakeClusterSite;
 let web: WebClient;
 
 const open = async (computers = 2) => {
-  site = await FakeSite.open({ computers });
+  site = await FakeClusterSite.open({ computers });
   web = new WebClient(site.database, site.t.managementNodeId, (minutes) => site.time(minutes));
   await site.startNode();
 };

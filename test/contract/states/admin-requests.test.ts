@@ -1,16 +1,16 @@
 /** Requests that an admin's page, a block allocation or the clock makes, and that no user waits for (contract 2.3, 2.6). */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeSite } from '../../support/fake-cluster-site';
+import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const NO_IMAGE = { imageId: 1, revisionId: 1, withoutLog: true };
 
-let site: FakeSite;
+let site: FakeClusterSite;
 
 async function open(): Promise<void> {
-  site = await FakeSite.open();
+  site = await FakeClusterSite.open();
   await site.startNode();
 }
 

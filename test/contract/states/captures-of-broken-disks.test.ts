@@ -3,12 +3,12 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { renameSync, writeFileSync } from 'node:fs';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { FakeSite } from '../../support/fake-cluster-site';
+import { FakeClusterSite } from '../../support/fake-cluster-site';
 import { orderCaptureAt } from '../../support/capture-order';
 
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 
-let site: FakeSite;
+let site: FakeClusterSite;
 afterEach(() => site?.close());
 
 const machine = () => site.domainOf('vm1')!;
@@ -42,7 +42,7 @@ wherever('a capture of a disk', () => {
   ])(
     '%s leaves the machine running, as it is, and says what to do',
     async (_what, spoil, words) => {
-      site = await FakeSite.open({ settings: { guestShutdownTimeoutMs: 10_000, retryAttempts: 1 } });
+      site = await FakeClusterSite.open({ settings: { guestShutdownTimeoutMs: 10_000, retryAttempts: 1 } });
       await site.startNode();
       const { requestId } = await site.inuse({ minutes: 120, user: 'student' });
       const { boots } = machine();

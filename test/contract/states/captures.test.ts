@@ -4,19 +4,19 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeSite, type FakeSiteOptions } from '../../support/fake-cluster-site';
+import { eventually, FakeClusterSite, type FakeClusterSiteOptions } from '../../support/fake-cluster-site';
 import { type CaptureOrder, orderCaptureAt, type OrderedImage } from '../../support/capture-order';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const PASSWD = '/etc/passwd';
 
-let site: FakeSite;
+let site: FakeClusterSite;
 afterEach(() => site?.close());
 
 /** A user's machine, with an account and a file of his. @returns the request's id */
-async function inUse(options: FakeSiteOptions = {}): Promise<number> {
-  site = await FakeSite.open({ ...options, settings: { guestShutdownTimeoutMs: 10_000, ...options.settings } });
+async function inUse(options: FakeClusterSiteOptions = {}): Promise<number> {
+  site = await FakeClusterSite.open({ ...options, settings: { guestShutdownTimeoutMs: 10_000, ...options.settings } });
   await site.startNode();
   const { requestId } = await site.inuse({ minutes: 120, user: 'student' });
   site.guests.write(machine().name, '/home/student/diary', 'private');

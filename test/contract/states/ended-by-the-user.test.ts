@@ -5,7 +5,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { StateName } from '../../../lib/model/states';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { FakeSite } from '../../support/fake-cluster-site';
+import { FakeClusterSite } from '../../support/fake-cluster-site';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
@@ -42,7 +42,7 @@ const ROWS: readonly (readonly [before: `${StateName}/${StateName}`, after: `del
 
 wherever('a reservation that its user ends', () => {
   it(`is reclaimed out of each of ${ROWS.length} states, and its computer is free`, async () => {
-    const site = await FakeSite.open({ computers: ROWS.length });
+    const site = await FakeClusterSite.open({ computers: ROWS.length });
     try {
       const requestIds: number[] = [];
       for (const [index, [before, after]] of ROWS.entries()) {

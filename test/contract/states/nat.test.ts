@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { closePorts, forwardPorts } from '../../../lib/host/port-forwarding';
 import { portsOf } from '../../../lib/store/nat-verbs';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeSite } from '../../support/fake-cluster-site';
+import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
 import { GUEST_IP, NAT_IP, NatWorld, NO_NAT_WORLD } from '../../support/nat-world';
 
 const missing = NO_NAT_WORLD ?? NO_FAKE_GUESTS;
@@ -52,11 +52,11 @@ wherever('a NAT host', () => {
 });
 
 wherever('a reservation behind a NAT host', () => {
-  let site: FakeSite;
+  let site: FakeClusterSite;
   let world: NatWorld;
   beforeEach(async () => {
     world = new NatWorld();
-    site = await FakeSite.open({ node: world });
+    site = await FakeClusterSite.open({ node: world });
     const nat = await site.database('resource').where({ resourcetypeid: 16 }).first<{ id: number }>();
     const hostid = await site.insert('nathost', { resourceid: nat.id, publicIPaddress: NAT_IP });
     for (const { id } of await site

@@ -2,17 +2,17 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { StateName } from '../../../lib/model/states';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeSite, type NewRequest } from '../../support/fake-cluster-site';
+import { eventually, FakeClusterSite, type NewRequest } from '../../support/fake-cluster-site';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const INDEFINITE = '2038-01-01 00:00:00';
 
-let site: FakeSite;
+let site: FakeClusterSite;
 let groups: { admins: number; logins: number };
 
 async function open(): Promise<void> {
-  site = await FakeSite.open();
+  site = await FakeClusterSite.open();
   groups = { admins: await site.group('srvadmins', 'ada'), logins: await site.group('srvusers', 'lou', 'ada') };
 }
 

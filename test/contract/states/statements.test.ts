@@ -1,7 +1,7 @@
 /** What a reservation asks of the database, beside the poll that goes on anyway. */
 import { describe, expect, it } from '@jest/globals';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeSite } from '../../support/fake-cluster-site';
+import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
@@ -13,7 +13,7 @@ const POLL = 2;
 
 wherever('a reservation', () => {
   it('costs at most 40 statements from its row to the one that shows it ready', async () => {
-    const site = await FakeSite.open({ settings: NO_POLLS });
+    const site = await FakeClusterSite.open({ settings: NO_POLLS });
     try {
       const { requestId, reservationIds } = await site.request();
       const before = site.t.statementCount();

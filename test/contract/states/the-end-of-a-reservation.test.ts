@@ -1,18 +1,18 @@
 /** A user is at work and the end comes near: contract 2.6, the state inuse. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeSite } from '../../support/fake-cluster-site';
+import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
 import { fault, struct, WebFrontEnd } from '../../support/web-front-end';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 
 wherever('a reservation in use', () => {
-  let site: FakeSite;
+  let site: FakeClusterSite;
   let web: WebFrontEnd;
   beforeEach(async () => {
     web = await WebFrontEnd.start('http');
-    site = await FakeSite.open({ settings: { xmlrpc: web.settings() } });
+    site = await FakeClusterSite.open({ settings: { xmlrpc: web.settings() } });
     await site.database('computer').where({ hostname: 'vm1.test' }).update({ stateid: 8 });
   });
   afterEach(async () => {
