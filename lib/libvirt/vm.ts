@@ -52,21 +52,23 @@ fi
 exec virsh -q "$@"
 `;
 
-/** `$1` UUID. Off, and nothing saved, whatever it was: memory that a running domain left behind is another time's. */
+/**
+ * `$1` UUID. Off, and nothing saved, whatever it was: memory that a running domain left behind is another time's. All that is
+ * asked is asked before the plug is pulled, for there are guests that are to start again at once.
+ */
 const SWITCH_OFF = `
 set -u
 fence
+saved=
 for attempt in 1 2 3; do
-  case $(virsh -q domstate "$1") in
-  'shut off') break ;;
-  '') exit 1 ;;
-  esac
-  said=$(virsh -q destroy "$1" 2>&1) || { [ "$attempt" -eq 3 ] && printf '%s\\n' "$said" >&2 && exit 1; sleep 1; }
+  facts=$(virsh -q dominfo "$1") || exit 1
+  case $facts in *'Managed save: '*yes*) saved=yes ;; esac
+  case $facts in *'shut off'*) break ;; esac
+  said=$(virsh -q destroy "$1" 2>&1) && break
+  [ "$attempt" -lt 3 ] || { printf '%s\\n' "$said" >&2; exit 1; }
+  sleep 1
 done
-case $(virsh -q dominfo "$1" | sed -n 's/^Managed save: *//p') in
-yes) exec virsh -q managedsave-remove "$1" ;;
-esac
-exit 0
+[ -z "$saved" ] || exec virsh -q managedsave-remove "$1"
 `;
 
 /**

@@ -30,12 +30,21 @@ export const planOf = ({ journal }: VmJob): ChangePlan => {
   throw new ProvisiondError('INTERNAL', 'a change of volumes was begun without a plan');
 };
 
-/** The definition that a step's `done` read for its `run`: the guest is down meanwhile, and libvirt is not asked twice. */
-const justRead = new WeakMap<VmJob, Definition>();
+/** What was read a moment ago: the guest is down meanwhile, and libvirt is not asked twice. */
+const justRead = new WeakMap<VmJob, { readonly definition: Definition; readonly at: number }>();
+const MOMENT_MS = 2000;
 
-async function sideNow(job: VmJob): Promise<Side> {
-  return requireSide(job, await disksOf(job).definition(planOf(job).domain));
+const readNow = (job: VmJob): Promise<Definition> => disksOf(job).definition(planOf(job).domain);
+
+async function readOnce(job: VmJob): Promise<Definition> {
+  const known = justRead.get(job);
+  if (known && performance.now() - known.at < MOMENT_MS) return known.definition;
+  const definition = await readNow(job);
+  justRead.set(job, { definition, at: performance.now() });
+  return definition;
 }
+
+const sideNow = async (job: VmJob): Promise<Side> => requireSide(job, await readNow(job));
 
 /** @throws CONFLICT when somebody else has changed the definition meanwhile */
 function requireSide(job: VmJob, definition: Definition): Side {
@@ -128,7 +137,11 @@ async function stop(job: VmJob): Promise<void> {
   const { sight, condition } = await conditionNow(job);
   const timed = job as VmJob<StopOptions>;
   if (condition === 'Running' && (await pressButton(timed))) return;
-  if ((condition === 'Running' && hard) || (condition === 'Suspended' && discardState)) return job.vm.switchOff(sight);
+  if ((condition === 'Running' && hard) || (condition === 'Suspended' && discardState)) {
+    // Before the plug is pulled: what is asked afterwards keeps the guest down.
+    requireSide(job, await readOnce(job));
+    return job.vm.switchOff(sight);
+  }
   if (condition === 'Halted') return;
   const message = `guest ${job.computer.shortName} did not shut down; it still runs, on its old disks`;
   throw new ProvisiondError('VM_SHUTDOWN_TIMEOUT', message, { hint: 'Ask again with --hard to pull its plug' });
@@ -137,15 +150,10 @@ async function stop(job: VmJob): Promise<void> {
 /** @param afterwards `start`: what ran is started in the same go, for each moment counts; `stay off`: even if it ran */
 const switchAnd = (afterwards: 'start' | 'stay off'): VmStep => ({
   name: 'switch to the new disks',
-  done: async (job) => {
-    const definition = await disksOf(job).definition(planOf(job).domain);
-    const isDone = requireSide(job, definition) === 'after';
-    if (!isDone) justRead.set(job, definition);
-    return isDone;
-  },
+  done: async (job) => requireSide(job, await readOnce(job)) === 'after',
   run: async (job) => {
     const plan = planOf(job);
-    const definition = justRead.get(job) ?? (await disksOf(job).definition(plan.domain));
+    const definition = await readOnce(job);
     justRead.delete(job);
     const text = editDefinition(definition, editTo(plan, 'after'));
     // What begins anew anyway needs no emptying; each moment counts, the guest is down.
@@ -169,7 +177,7 @@ const switchAnd = (afterwards: 'start' | 'stay off'): VmStep => ({
     job.tell('going back to the old disks');
     const { sight } = await conditionNow(job);
     if (isActive(sight)) await job.vm.switchOff(sight);
-    const definition = await disksOf(job).definition(planOf(job).domain);
+    const definition = await readNow(job);
     await disksOf(job).define(planOf(job).domain, editDefinition(definition, editTo(planOf(job), 'before')));
   }),
 });
