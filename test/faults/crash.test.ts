@@ -36,12 +36,16 @@ function stepsToTry(state: WorkableState): string[] {
   return LONG ? onHost : onHost.filter((name) => SHORT.includes(name));
 }
 
-/** Every step and moment on SQLite; on MariaDB and in the short form one moment a step, in turn. */
+/**
+ * Every step, its inside and its borders, on SQLite (before a step is after the one that goes before it); on MariaDB and in the short
+ * form one moment a step, in turn.
+ */
 function pointsOf(names: readonly string[], dialect: Dialect): string[] {
-  const all = LONG && dialect === 'sqlite';
-  return names.flatMap((name, index) =>
-    (all ? MOMENTS : [MOMENTS[(index + 1) % 3]!]).map((moment) => `${name}:${moment}`),
-  );
+  const momentsOf = (index: number): readonly CrashMoment[] => {
+    if (!LONG || dialect !== 'sqlite') return [MOMENTS[(index + 1) % 3]!];
+    return index === 0 ? MOMENTS : ['inside', 'after'];
+  };
+  return names.flatMap((name, index) => momentsOf(index).map((moment) => `${name}:${moment}`));
 }
 
 const dialects: Dialect[] = LONG ? ['sqlite', 'mysql'] : ['sqlite'];

@@ -6,7 +6,7 @@ import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { KINDS } from '../../lib/operations';
 import { NO_FAKE_GUESTS } from '../support/fake-guest';
 import { FaultSite } from '../support/fault-site';
-import { LONG, round, writeTable } from '../support/fault-table';
+import { EVERY, LONG, round, writeTable } from '../support/fault-table';
 import { beginScene, OPERATION_SCENES, type OperationScene } from '../support/operation-scenes';
 import { VmWorld } from '../support/vm-world';
 
@@ -24,7 +24,7 @@ interface Round {
 /** In the long form one moment a step in turn; PROVISIOND_FAULTS=every tries all three of each. */
 const ROUNDS: readonly Round[] = OPERATION_SCENES.flatMap((scene, place) =>
   KINDS.get(scene.kind)!.steps.flatMap(({ name }, index) => {
-    const moments = process.env.PROVISIOND_FAULTS === 'every' ? MOMENTS : [MOMENTS[(index + place) % 3]!];
+    const moments = EVERY ? MOMENTS : [MOMENTS[(index + place) % 3]!];
     return moments.map((moment) => ({ scene, kind: scene.kind, point: `${name}:${moment}` }));
   }),
 );

@@ -8,13 +8,12 @@ import { WORKABLE_REQUEST_STATES, type WorkableState } from '../../lib/model/sta
 import { STATE_HANDLERS } from '../../lib/states';
 import type { CrashMoment } from '../../lib/steps/crash-point';
 import { NO_FAKE_GUESTS } from '../support/fake-guest';
-import { LONG, round, writeTable } from '../support/fault-table';
+import { EVERY, LONG, round, writeTable } from '../support/fault-table';
 import { FaultSite } from '../support/fault-site';
 import { SCENES as ORDINARY, type Scene, StateWorld, used } from '../support/state-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
-const ALL = process.env.PROVISIOND_FAULTS === 'every';
 const MOMENTS: readonly CrashMoment[] = ['before', 'inside', 'after'];
 
 const overwritten =
@@ -64,8 +63,8 @@ const LIKE_NEW: readonly WorkableState[] = ['reload', 'imageprep', 'tovmhostinus
 function pointsOf(state: WorkableState, place: number): Point[] {
   const names = STATE_HANDLERS[state].steps.map(({ name }) => name);
   const points = names.flatMap((name, index) => {
-    if (!ALL && LIKE_NEW.includes(state) && (index + place) % 2 === 0) return [];
-    const moments = ALL ? MOMENTS : [MOMENTS[(index + place) % 3]!];
+    if (!EVERY && LIKE_NEW.includes(state) && (index + place) % 2 === 0) return [];
+    const moments = EVERY ? MOMENTS : [MOMENTS[(index + place) % 3]!];
     return moments.map((moment) => ({ state, point: `${name}:${moment}` }));
   });
   return LONG ? points : points.filter((_point, index) => index === (place * 5) % points.length);

@@ -6,10 +6,14 @@ import path from 'node:path';
 /** The long form: every case on both databases, and rounds at random. The short one belongs to `npm test`. */
 export const LONG = ['long', 'every'].includes(process.env.PROVISIOND_FAULTS ?? '');
 
+/** The hour more: all moments, all databases. */
+export const EVERY = process.env.PROVISIOND_FAULTS === 'every';
+
 /** Tests that `npm test` leaves to `npm run test:faults`. */
 export const inLongForm = LONG ? it : leaveOut;
 
-function leaveOut(): void {}
+/** In place of `it`: a case that this form has not. */
+export function leaveOut(): void {}
 
 /** How many rounds of faults at random moments. */
 export const ROUNDS = Number(process.env.PROVISIOND_FAULT_ROUNDS ?? (LONG ? 200 : 0));
