@@ -1,13 +1,13 @@
 /**
  * The table of states and operations on a real Xen host, through rows and the daemon: one VM goes through its conditions. In
  * each it is asked for what virsh would wrongly do there, and for what libvirt's Xen driver has not: snapshots. Guests of Xen do
- * not sleep. With PROVISIOND_LIFE=long only, until it was seen whole: its first run, on a
- * busy machine, was ended after `resume paused` and the `hard_shutdown` that follows it.
+ * not sleep.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Condition, DEEDS, type Deed, resultOf } from '../../../lib/model/vm-states';
 import type { OperationDetails } from '../../../lib/store/vm-front-end';
-import { eventually, Site } from '../../support/site';
+import { ask, ended } from '../../support/operate';
+import { Site } from '../../support/site';
 import { PATIENCE, xenVmHost } from '../../support/vm-host';
 import { XenGuest } from '../../support/xen-guest';
 
@@ -25,18 +25,14 @@ beforeAll(async () => {
 }, 5 * MINUTE);
 afterAll(() => site?.close(), 2 * MINUTE);
 
-async function begin(deed: Deed): Promise<number> {
+function begin(deed: Deed): Promise<OperationDetails> {
   const [kind, option] = deed.split(' ');
   const options = { paused: { paused: true }, discard: { discardState: true } }[option ?? ''] ?? {};
   const more = /revert|delete/.test(deed) ? { snapshot: 's1' } : options;
-  const wish = { kind: kind!, computer: 'vm1', arguments: more, requestedBy: 'the test' };
-  return (await site.frontEnd.addOperation(wish)).id;
+  return ask(site, 'vm1', kind!, more);
 }
 
-async function end(id: number): Promise<OperationDetails> {
-  await eventually(async () => (await site.frontEnd.showOperation(id)).ended !== null, 300 * PATIENCE);
-  return site.frontEnd.showOperation(id);
-}
+const end = (operation: OperationDetails) => ended(site, operation, 300 * PATIENCE);
 
 /** Done, and the VM is where the table says. */
 async function move(deed: Deed): Promise<void> {
@@ -60,14 +56,14 @@ async function expectRefusals(condition: Condition): Promise<void> {
   const all = DEEDS.filter((deed) => resultOf(deed, condition) === null);
   const refused = PERMITTED_BY_VIRSH[condition] ?? all.slice(0, 1);
   const [lacking] = SNAPSHOTS.filter((deed) => resultOf(deed, condition) !== null);
-  const ended: Record<string, string | undefined> = {};
+  const codes: Record<string, string | undefined> = {};
   // Together: the power state is looked at before what else is under way.
   for (const deeds of [refused, [lacking!]]) {
-    const ids = await Promise.all(deeds.map(begin));
-    for (const [index, id] of ids.entries()) ended[deeds[index]!] = (await end(id)).error?.code;
+    const asked = await Promise.all(deeds.map(begin));
+    for (const [index, operation] of asked.entries()) codes[deeds[index]!] = (await end(operation)).error?.code;
   }
   const expected = [...refused.map((deed) => [deed, 'VM_BAD_POWER_STATE']), [lacking!, 'VM_LACKS_FEATURE']];
-  expect(ended).toEqual(Object.fromEntries(expected));
+  expect(codes).toEqual(Object.fromEntries(expected));
   expect(await guest.condition()).toBe(condition);
 }
 
