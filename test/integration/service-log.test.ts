@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { readFileSync, rmSync } from 'node:fs';
 import { Site } from '../support/site';
-import { endAsUsed } from '../support/started-up';
 
 let site: Site;
 let lines: string[];
@@ -14,7 +13,7 @@ beforeAll(async () => {
   [first, second] = [await site.reserve({ computer: 'vm1' }), await site.reserve({ computer: 'vm2' })];
   ({ password } = (await site.waitUntilReady(first, 300)) as { password: string });
   await site.waitUntilReady(second, 300);
-  await endAsUsed(site, first);
+  await site.endAsUsed(first);
   await site.waitForRequest(first, null, 60);
   await site.frontEnd.end(second);
   await site.waitForRequest(second, null, 60);

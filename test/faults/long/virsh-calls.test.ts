@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { audit } from '../../support/auditor';
 import { round, writeTable } from '../../support/fault-table';
 import { eventually, Site } from '../../support/site';
-import { endAsUsed, startedUp } from '../../support/started-up';
+import { startedUp } from '../../support/started-up';
 
 const PID_FILE = '/run/libvirtd.pid';
 
@@ -86,7 +86,7 @@ describe('libvirtd at every virsh call of a life', () => {
         const requestId = await site.reserve({ computer: 'vm1' });
         const mending = mend(signal);
         await startedUp(site, requestId, 90);
-        await endAsUsed(site, requestId);
+        await site.endAsUsed(requestId);
         await site.waitForRequest(requestId, null, 90);
         // A life of fewer calls: the blow falls on those of the auditor's eyes.
         while (!virsh.hasStruck) await site.domains().catch(() => {});
