@@ -2,12 +2,12 @@
  * The composition root: builds the adapters, gives them to what needs them, starts and stops it all.
  * Nothing else in the program makes a store, a host, a connector or a registry for the daemon.
  */
-import v8 from 'node:v8';
 import { privateKeyFiles } from './config/credentials';
 import { LiveConfig, PLUGIN_KEYS, changedKeys, isForNextStart } from './config/live';
 import type { Config } from './config/config';
 import { ProvisiondError } from './errors';
 import { FrontEndClient } from './front-end-rpc/front-end-client';
+import { keepHeapSmall } from './heap';
 import { SshGuestConnector } from './host/guest-connector';
 import { HostPool, type HostPoolOptions } from './host/host-pool';
 import { LocalHost } from './host/local-host';
@@ -31,12 +31,6 @@ import { emptyTrash } from './work/trash-keeper';
 import { VmWatcher } from './work/vm-watcher';
 import { Worker } from './work/worker';
 
-/**
- * By how much the heap may outgrow what is in use before it is tidied up. V8's own choice is several times as much when there is a lot
- * to do: with 1000 reservations at once the daemon took twice the memory that it needed (test/bench/RESULTS.md).
- */
-const HEAP_GROWTH = '--heap-growing-percent=10';
-
 export interface RunningDaemon {
   /** Takes over another configuration: for what is begun from now on; some keys only at the next start. */
   reload(config: Config): void;
@@ -51,7 +45,7 @@ export interface RunningDaemon {
  * @throws SCHEMA_MISSING, SCHEMA_NEWER, NOT_FOUND (no row for the management node), DATABASE_UNAVAILABLE
  */
 export async function startDaemon(config: Config, log: RootLog, version = 'unknown'): Promise<RunningDaemon> {
-  v8.setFlagsFromString(HEAP_GROWTH);
+  keepHeapSmall();
   const opened = openStore({ database: config.database });
   const { store } = opened;
   try {

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Config } from '../../lib/config/config';
+import { keepHeapSmall } from '../../lib/heap';
 import { LocalHost } from '../../lib/host/local-host';
 import { Slots } from '../../lib/host/slots';
 import { createLogger } from '../../lib/log';
@@ -29,6 +30,7 @@ export interface FakeDaemonSettings {
 }
 
 async function main(file: string): Promise<void> {
+  keepHeapSmall();
   const settings = JSON.parse(readFileSync(file, 'utf8')) as FakeDaemonSettings;
   const { config, managementNodeId, world } = settings;
   const log = createLogger(config.log);
