@@ -17,6 +17,7 @@ import { OperationInbox } from '../../lib/work/operation-inbox';
 import { Poller } from '../../lib/work/poller';
 import { Worker } from '../../lib/work/worker';
 import { NO_DELIVERIES } from './deliveries';
+import { COLLECT_GARBAGE } from './fake-daemon-signals';
 import { FakeGuests } from './fake-guest';
 import { FakeHost } from './fake-host';
 
@@ -31,6 +32,7 @@ export interface FakeDaemonSettings {
 
 async function main(file: string): Promise<void> {
   keepHeapSmall();
+  process.on(COLLECT_GARBAGE, () => globalThis.gc?.());
   const settings = JSON.parse(readFileSync(file, 'utf8')) as FakeDaemonSettings;
   const { config, managementNodeId, world } = settings;
   const log = createLogger(config.log);

@@ -48,7 +48,7 @@ export class FaultSite {
     const file = path.join(folder, 'daemon.json');
     writeFileSync(file, JSON.stringify(settings));
     const out = openSync(this.logFile, 'a');
-    this.daemon = spawn(process.execPath, ['-r', REGISTER, PROGRAM, file], {
+    this.daemon = spawn(process.execPath, ['--expose-gc', '-r', REGISTER, PROGRAM, file], {
       stdio: ['ignore', out, out],
       env: { ...process.env, PROVISIOND_CRASH_AT: crashAt, ...env },
     });
@@ -80,9 +80,8 @@ export class FaultSite {
     const isThere = async () => wanted.includes((state = await this.site.requestState(requestId)));
     await eventually(isThere, seconds).catch(async (error: unknown) => {
       const failure = await this.site.failure(requestId).catch(() => '');
-      throw new Error(`request ${requestId} is ${state} (${failure}), not ${wanted.join(', ')}: ${this.lastWords()}`, {
-        cause: error,
-      });
+      const message = `request ${requestId} is ${state} (${failure}), not ${wanted.join(', ')}`;
+      throw new Error([message, ...this.wordsOf(requestId), this.lastWords()].join('\n'), { cause: error });
     });
     return state;
   }
@@ -93,6 +92,14 @@ export class FaultSite {
     const env = { ...process.env, ...host.env };
     const places = { vms: host.path('vms'), datastore: host.path('datastore'), xmlDirectory: config.xmlDirectory };
     return audit({ database: url, ...places, env }, options);
+  }
+
+  /** What the daemons said of a request. */
+  private wordsOf(requestId: number): string[] {
+    return readFileSync(this.logFile, 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(`[request ${requestId}]`))
+      .slice(-40);
   }
 
   lastWords(lines = 12): string {
