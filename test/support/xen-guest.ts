@@ -34,7 +34,7 @@ export class XenGuest {
   <metadata><provisiond:identity xmlns:provisiond="${METADATA_NAMESPACE}" ${attributes.join(' ')}/></metadata>
   <memory unit='MiB'>128</memory><vcpu>1</vcpu>
   <os><type>${mode === 'pvh' ? 'xenpvh' : 'linux'}</type><kernel>${KERNEL}</kernel><initrd>${INITRD}</initrd>
-    <cmdline>console=hvc0 net.ifnames=0 mitigations=off</cmdline></os>
+    <cmdline>console=hvc0 net.ifnames=0 mitigations=off sysrq_always_enabled</cmdline></os>
   <on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>preserve</on_crash>
   <devices>
     <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='${disk}'/><target dev='xvda' bus='xen'/></disk>
@@ -63,7 +63,7 @@ export class XenGuest {
     }, 240 * PATIENCE);
   }
 
-  /** Its kernel panics, at the word of the host. */
+  /** Its kernel panics, at the word of the host; Debian's would not obey it if it were not told to. */
   async panic(): Promise<void> {
     await this.site.vmHost.run('xl', 'sysrq', this.domain, 'c');
     await eventually(async () => (await this.state()) === 'crashed', 60 * PATIENCE);

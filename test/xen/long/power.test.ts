@@ -43,6 +43,13 @@ async function move(deed: Deed): Promise<void> {
   expect({ deed, from, now: await guest.condition() }).toEqual({ deed, from, now: resultOf(deed, from) });
 }
 
+/** A move that the guest boots after. */
+async function boot(deed: Deed): Promise<void> {
+  const before = await guest.boots();
+  await move(deed);
+  await guest.untilBooted(before + 1);
+}
+
 const SNAPSHOTS: readonly Deed[] = ['snapshot', 'checkpoint', 'revert', 'delete_snapshot'];
 /** What virsh does there, or says it does, although it makes no sense. */
 const PERMITTED_BY_VIRSH: { readonly [C in Condition]?: readonly Deed[] } = {
@@ -71,16 +78,16 @@ const stages: readonly [string, () => Promise<unknown>][] = [
   ['off: what is not for VMs that are off is refused, and so are snapshots', () => expectRefusals('Halted')],
   ['is started paused', () => move('start paused')],
   ['paused: what is not for paused VMs is refused', () => expectRefusals('Paused')],
-  ['runs when its pause ends', () => move('unpause').then(() => guest.untilBooted(1))],
+  ['runs when its pause ends', () => boot('unpause')],
   ['running: what is not for running VMs is refused', () => expectRefusals('Running')],
   ['is paused and let run', () => move('pause').then(() => move('unpause'))],
   ['its memory is saved', () => move('suspend')],
   ['suspended: virsh would start it; here that is refused', () => expectRefusals('Suspended')],
   ['comes back with its memory, paused or running, and did not boot anew', comesBack],
-  ['obeys when it is asked to reboot', () => move('clean_reboot').then(() => guest.untilBooted(3))],
+  ['obeys when it is asked to reboot', () => boot('clean_reboot')],
   ['crashes when its kernel panics, and is kept', () => guest.panic()],
   ['crashed: virsh would wake it; here that is refused', () => expectRefusals('Crashed')],
-  ['is rebooted by force after a crash', () => move('hard_reboot').then(() => guest.untilBooted(4))],
+  ['is rebooted by force after a crash', () => boot('hard_reboot')],
   ['obeys when it is asked to shut down', () => move('clean_shutdown')],
   ['is started and cut off', () => move('start').then(() => move('hard_shutdown'))],
   ['is started and shut down, by itself or else by force', shutsDown],
@@ -89,17 +96,15 @@ const stages: readonly [string, () => Promise<unknown>][] = [
 async function comesBack(): Promise<void> {
   await move('resume paused');
   await move('hard_shutdown');
-  await move('start');
-  await guest.untilBooted(2);
+  await boot('start');
+  const boots = await guest.boots();
   await move('suspend');
   await move('resume');
-  expect(await guest.boots()).toBe(2);
+  expect(await guest.boots()).toBe(boots);
 }
 
 async function shutsDown(): Promise<void> {
-  const before = await guest.boots();
-  await move('start');
-  await guest.untilBooted(before + 1);
+  await boot('start');
   await move('shutdown');
 }
 
