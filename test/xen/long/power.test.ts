@@ -3,13 +3,16 @@
  * each it is asked for what virsh would wrongly do there, and for what libvirt's Xen driver has not: snapshots. Guests of Xen do
  * not sleep.
  */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type Condition, DEEDS, type Deed, resultOf } from '../../../lib/model/vm-states';
 import type { OperationDetails } from '../../../lib/store/vm-front-end';
 import { ask, ended } from '../../support/operate';
 import { Site } from '../../support/site';
 import { PATIENCE, xenVmHost } from '../../support/vm-host';
 import { XenGuest } from '../../support/xen-guest';
+
+// Each begins where the one before it ended: none can be tried again by itself.
+jest.retryTimes(0);
 
 const MINUTE = 60_000 * PATIENCE;
 let site: Site;

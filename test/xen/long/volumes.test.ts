@@ -2,13 +2,16 @@
  * Changes of what a VM is made of, on a real Xen host, through rows and the daemon: volumes, restore, undo, the automatic return,
  * a base and its clone, an instance. The guest is a paravirtual Linux; what is in its data volume is a pattern that qemu-io writes and reads.
  */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import path from 'node:path';
 import type { OperationDetails } from '../../../lib/store/vm-front-end';
 import { ask, ended } from '../../support/operate';
 import { eventually, Site } from '../../support/site';
 import { PATIENCE, xenVmHost } from '../../support/vm-host';
 import { XenGuest } from '../../support/xen-guest';
+
+// Each begins where the one before it ended: none can be tried again by itself.
+jest.retryTimes(0);
 
 const MINUTE = 60_000 * PATIENCE;
 const MIB = 1 << 20;
