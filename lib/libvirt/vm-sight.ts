@@ -147,20 +147,30 @@ function readSights(host: Host, sections: Map<string, string[]>, known: Readonly
     const facts = uuid === undefined ? undefined : (known.get(uuid) ?? readFacts(host, uuid, sections));
     // Gone between two statements.
     if (uuid === undefined || !said?.[1] || !facts) return [];
-    const [state, reason = ''] = [said[1], said[2]];
+    const id = part(`id ${uuid}`);
+    const domainId = /^\d+$/.test(id) ? id : null;
+    const { state, reason } = wordsOf({ state: said[1], reason: said[2] ?? '' }, domainId);
     const job = /^Job type: +(.*)$/m.exec(part(`job ${uuid}`))?.[1]?.trim() ?? 'None';
     const hasManagedSave = saved.has(uuid);
-    const domainId = part(`id ${uuid}`);
     return [
       {
         ...facts,
-        domainId: /^\d+$/.test(domainId) ? domainId : null,
+        domainId,
         hasManagedSave,
         words: { state, reason, hasManagedSave, jobActive: !['None', 'Completed'].includes(job) },
         snapshots: parseSnapshots((sections.get(`snapshots ${uuid}`) ?? []).join('\n')),
       },
     ];
   });
+}
+
+/**
+ * libvirt's Xen driver calls a domain shut off that it keeps after a crash (`on_crash` preserve). It has its memory still, and an id:
+ * it cannot be started before it is destroyed. Seen with libvirt 9.0 on Xen 4.17.
+ */
+export function wordsOf(said: Pick<DomainWords, 'state' | 'reason'>, domainId: string | null): typeof said {
+  const isKept = said.state === 'shut off' && said.reason === 'crashed' && domainId !== null;
+  return isKept ? { state: 'crashed', reason: 'panicked' } : said;
 }
 
 function readFacts(host: Host, uuid: string, sections: Map<string, string[]>): DomainFacts | undefined {

@@ -66,7 +66,7 @@ export class XenGuest {
   /** Its kernel panics, at the word of the host; Debian's would not obey it if it were not told to. */
   async panic(): Promise<void> {
     await this.site.vmHost.run('xl', 'sysrq', this.domain, 'c');
-    await eventually(async () => (await this.state()) === 'crashed', 60 * PATIENCE);
+    await eventually(async () => (await this.condition()) === 'Crashed', 60 * PATIENCE);
   }
 
   async state(): Promise<string> {
@@ -77,9 +77,16 @@ export class XenGuest {
   async condition(): Promise<Condition> {
     const state = await this.state();
     if (state === 'shut off') {
+      // libvirt's word for one that is kept after its crash as well; Xen's own is crashed.
+      if (/^\S+ +\d+ .* \S*c\S* /m.test(await this.listed())) return 'Crashed';
       return /Managed save: +yes/.test(await this.site.virsh('dominfo', this.domain)) ? 'Suspended' : 'Halted';
     }
     return ({ paused: 'Paused', crashed: 'Crashed', pmsuspended: 'Asleep' } as const)[state] ?? 'Running';
+  }
+
+  /** Its line of `xl list`, with the letters of its state; empty when Xen has no such domain. */
+  private listed(): Promise<string> {
+    return this.site.vmHost.run('sh', '-c', 'xl list "$1" 2>/dev/null | sed 1d', 'sh', this.domain);
   }
 
   private get log(): string {
