@@ -37,12 +37,11 @@ export function powerStatusOf({ state, hasManagedSave }: DomainSight): PowerStat
 const START = `
 set -u
 fence
-case $(virsh -q domstate "$1") in
+case $(virsh -q domstate "$1" --reason) in
 running* | idle* | 'in shutdown'*) exit 0 ;;
 paused*) exec virsh -q resume "$1" ;;
 pmsuspended*) exec virsh -q dompmwakeup "$1" ;;
-crashed*) virsh -q destroy "$1" ;;
-'shut off'*) case $(virsh -q domstate "$1" --reason) in *'(crashed)'*) virsh -q destroy "$1" 2>/dev/null ;; esac ;; # kept by Xen
+crashed* | 'shut off (crashed)'*) virsh -q destroy "$1" 2>/dev/null ;; # Xen keeps what it then calls off
 esac
 for attempt in 1 2 3; do
   said=$(virsh -q "autostart $1; start $1" 2>&1 >/dev/null) && exit 0
