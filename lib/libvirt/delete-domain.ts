@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import { ProvisiondError } from '../errors';
+import { DOMAIN_STATE } from './domain-state';
 import type { HostedComputer } from './hosted-computer';
 import type { HostLook, SeenDomain } from './look';
 import { loadBaseOf } from '../model/volume';
@@ -18,6 +19,7 @@ import { virshError } from './virsh';
  */
 const REMOVE = `
 set -u
+${DOMAIN_STATE}
 uuids=$1
 shift
 fence
@@ -34,7 +36,7 @@ for uuid in $uuids; do
   is_there "$uuid" || continue
   for flags in '--managed-save --nvram --snapshots-metadata --checkpoints-metadata' '--managed-save --nvram' \\
     '--managed-save' ''; do
-    case $(virsh -q domstate "$uuid" 2>/dev/null) in '' | 'shut off'*) ;; *) virsh -q destroy "$uuid" || sleep 2 ;; esac
+    case $(domain_state "$uuid" 2>/dev/null) in '' | 'shut off') ;; *) virsh -q destroy "$uuid" || sleep 2 ;; esac
     virsh -q undefine "$uuid" $flags && break
   done
   look_again

@@ -7,9 +7,11 @@
  * it is whole, with the load's mark beside it.
  */
 import { BEFORE_CAPTURE, GIVE_DISK_BACK, KEEP_DISK, preparedBy } from '../images/capture-scripts';
+import { script } from '../host/host';
 import { CaptureCopy } from './capture-copy';
 import { CaptureSight } from './capture-sight';
 import type { CapturedMachine } from './capture-source';
+import { DOMAIN_STATE } from './domain-state';
 import type { HostedComputer } from './hosted-computer';
 import { startDomain, stopDomain } from './power';
 import { virshError } from './virsh';
@@ -19,6 +21,16 @@ set -u
 fence
 exec virsh -q shutdown "$1"
 `;
+
+/** `$1` UUID. Changes nothing. */
+const SAY_STATE = `
+set -u
+${DOMAIN_STATE}
+domain_state "$1"
+`;
+/** States of a guest that does not go down any further by itself. */
+const DOWN = ['shut off', 'crashed'] as const;
+type Down = (typeof DOWN)[number];
 
 /** How often a guest that goes down is looked at. */
 const LOOK_MS = 500;
@@ -71,15 +83,16 @@ export class DomainCapture {
     if (result.exitCode !== 0) throw virshError('LIBVIRT_FAILED', doing, result);
   }
 
-  /** @param pause between two looks @returns whether it went down in time */
-  async waitUntilOff(timeoutMs: number, pause: (milliseconds: number) => Promise<void>): Promise<boolean> {
+  /** @param pause between two looks @returns how it went down; null: it did not in time */
+  async waitUntilDown(timeoutMs: number, pause: (milliseconds: number) => Promise<void>): Promise<Down | null> {
     const { domain } = await this.machine();
     const deadline = performance.now() + timeoutMs;
     try {
       for (;;) {
-        const result = await this.computer.run(['virsh', '-q', 'domstate', domain.uuid], { expect: 'any' });
-        if (result.exitCode === 0 && result.stdout.trim() === 'shut off') return true;
-        if (performance.now() >= deadline) return false;
+        const result = await this.computer.run(script(SAY_STATE, domain.uuid), { expect: 'any' });
+        const down = DOWN.find((state) => state === result.stdout.trim());
+        if (result.exitCode === 0 && down !== undefined) return down;
+        if (performance.now() >= deadline) return null;
         await pause(LOOK_MS);
       }
     } finally {

@@ -3,6 +3,7 @@ import { type Host, script } from '../host/host';
 import type { DomainIdentity } from '../model/identity';
 import { readDhcpHosts } from './dhcp-hosts';
 import { readIdentity } from './domain-identity';
+import { ASK_STATE, readState } from './domain-state';
 import { diskFiles, macsOf } from './look';
 import { drawMark, SECTION, splitSections } from './sections';
 import { complaints, parseNames, virshError } from './virsh';
@@ -49,12 +50,12 @@ const SURVEY = `
 set -u
 mark=$1 disks=$2 xmls=$3 network=$4
 ${SECTION}
+${ASK_STATE}
 uuids=$(virsh -q list --all --uuid) || exit 1
 statements=
 for uuid in $uuids; do
-  statements="\${statements:+$statements; }echo '
-@@$mark state $uuid
-'; domstate $uuid; echo '
+  ask_state
+  statements="$statements; echo '
 @@$mark domain $uuid
 '; dumpxml --inactive $uuid"
 done
@@ -106,7 +107,7 @@ function readDomains(sections: Map<string, string[]>): SurveyedDomain[] {
       {
         uuid,
         name: firstOf(domain, 'name')?._ ?? uuid,
-        state: parseNames(sections.get(`state ${uuid}`) ?? [])[0] ?? 'no state',
+        state: readState(sections, uuid)?.state ?? 'no state',
         identity: domain ? readIdentity(domain) : null,
         disks: domain ? diskFiles(domain) : [],
         macs: domain ? macsOf(domain) : [],

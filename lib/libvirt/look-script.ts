@@ -5,6 +5,7 @@
  * `$7` repository or empty `$8` folder of the disks `$9` folder of the XML files `${10}` `${11}` MACs of the computer.
  */
 import { IMAGE_FILES } from '../images/image-sight';
+import { ASK_STATE } from './domain-state';
 import { SECTION } from './sections';
 
 /**
@@ -27,12 +28,13 @@ candidates=$(
  * Domains are asked for in two goes: first all names, in one virsh with the networks; then XML and state of those that
  * may concern the computer: by name, or by our metadata, its disks or its MACs in libvirt's own files, which finds renamed
  * ones and strangers.
- * `domstate` and `dumpxml` of each in one virsh: libxl has no `domstats`.
+ * State and XML of each in one virsh: libxl has no `domstats`.
  */
 export const LOOK = `
 set -u
 mark=$1 short=$2 computer=$3 network=$4 datastore=$5 image=$6 repository=$7 disks=$8 xmls=$9 private_mac=\${10} public_mac=\${11}
 ${SECTION}
+${ASK_STATE}
 ${IMAGE_FILES}
 
 lists=$(virsh -q "echo '
@@ -53,9 +55,8 @@ printf '%s\\n' "$lists"
 ${CANDIDATES}
 statements=
 for uuid in $(printf '%s\\n' $candidates | sort -u); do
-  statements="\${statements:+$statements; }echo '
-@@$mark state $uuid
-'; domstate $uuid; echo '
+  ask_state
+  statements="$statements; echo '
 @@$mark domain $uuid
 '; dumpxml $uuid"
 done

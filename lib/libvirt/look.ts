@@ -10,6 +10,7 @@ import { isSeed } from '../model/names';
 import type { XmlNode } from '../plugins/api';
 import { type DhcpHost, readDhcpHosts } from './dhcp-hosts';
 import { readIdentity } from './domain-identity';
+import { readState } from './domain-state';
 import type { HostedComputer } from './hosted-computer';
 import { LOOK } from './look-script';
 import { ownsDomain } from './ownership';
@@ -121,7 +122,7 @@ function readLook(computer: HostedComputer, sections: Map<string, string[]>): Ho
 function readDomains(computer: HostedComputer, sections: Map<string, string[]>): SeenDomain[] {
   const saved = new Set(parseNames(sections.get('managed-save') ?? []));
   const persistent = new Set(parseNames(sections.get('persistent') ?? []));
-  const stateOf = (uuid: string) => parseNames(sections.get(`state ${uuid}`) ?? [])[0] ?? 'no state';
+  const stateOf = (uuid: string) => readState(sections, uuid)?.state ?? 'no state';
   return [...sections.keys()].flatMap((section) => {
     const uuid = /^domain (\S+)$/.exec(section)?.[1];
     const text = uuid === undefined ? '' : sections.get(section)!.join('\n').trim();

@@ -1,6 +1,7 @@
 /** Power verbs, with VCL's tolerance: what is already on is on, what is already off is off. */
 import { ProvisiondError } from '../errors';
 import type { PowerStatus } from '../model/power';
+import { DOMAIN_STATE } from './domain-state';
 import type { HostedComputer } from './hosted-computer';
 import type { DomainSight } from './provisioner';
 import { virshError } from './virsh';
@@ -36,16 +37,17 @@ export function powerStatusOf({ state, hasManagedSave }: DomainSight): PowerStat
  */
 const START = `
 set -u
+${DOMAIN_STATE}
 fence
-case $(virsh -q domstate "$1" --reason) in
-running* | idle* | 'in shutdown'*) exit 0 ;;
-paused*) exec virsh -q resume "$1" ;;
-pmsuspended*) exec virsh -q dompmwakeup "$1" ;;
-crashed* | 'shut off (crashed)'*) virsh -q destroy "$1" 2>/dev/null ;; # Xen keeps what it then calls off
+case $(domain_state "$1") in
+running | idle | 'in shutdown') exit 0 ;;
+paused) exec virsh -q resume "$1" ;;
+pmsuspended) exec virsh -q dompmwakeup "$1" ;;
+crashed) virsh -q destroy "$1" ;;
 esac
 for attempt in 1 2 3; do
   said=$(virsh -q "autostart $1; start $1" 2>&1 >/dev/null) && exit 0
-  case $(virsh -q domstate "$1") in running* | idle*) exit 0 ;; esac
+  case $(domain_state "$1") in running | idle) exit 0 ;; esac
   case $said in *'already active'*) sleep 1 ;; *) break ;; esac
 done
 printf '%s\\n' "$said" >&2
@@ -54,11 +56,12 @@ exit 1
 
 const STOP = `
 set -u
+${DOMAIN_STATE}
 fence
 said=$(virsh -q destroy "$1" 2>&1) && exit 0
 case $said in *'not running'*) exit 0 ;; esac
 sleep 2
-case $(virsh -q domstate "$1") in 'shut off'*) exit 0 ;; esac
+case $(domain_state "$1") in 'shut off') exit 0 ;; esac
 virsh -q destroy "$1"
 `;
 

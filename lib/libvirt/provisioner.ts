@@ -14,7 +14,7 @@ import type { DomainXml, GuestStatus, HypervisorDriver } from '../plugins/api';
 export interface DomainSight {
   readonly name: string;
   readonly uuid: string;
-  /** libvirt's word and reason: `running`, `shut off`, `paused` … */
+  /** In virsh's word: `running`, `shut off`, `paused` … (lib/libvirt/domain-state.ts) */
   readonly state: string;
   readonly persistent: boolean;
   readonly hasManagedSave: boolean;

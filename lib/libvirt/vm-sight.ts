@@ -9,6 +9,7 @@ import type { VmFeatures } from '../model/vm-rules';
 import { type DomainWords, type PowerSight, type PowerState, powerSight } from '../model/vm-states';
 import type { XmlNode } from '../plugins/api';
 import { readIdentity } from './domain-identity';
+import { ASK_STATE, type DomainState, readState } from './domain-state';
 import { CANDIDATES } from './look-script';
 import { diskFiles } from './look';
 import type { SnapshotInfo } from './provisioner';
@@ -26,8 +27,7 @@ export interface DomainFacts {
 }
 
 export interface VmSight extends DomainFacts {
-  /** While it is active; another one after each start. */
-  readonly domainId: string | null;
+  readonly domainId: DomainState['domainId'];
   readonly words: DomainWords;
   readonly hasManagedSave: boolean;
   readonly snapshots: readonly SnapshotInfo[];
@@ -42,13 +42,10 @@ export function powerOf({ words }: Pick<VmSight, 'words'>, before?: PowerState):
 }
 
 /** Shell: statements of virsh for the domain `$uuid`; its XML and snapshots only where `$1` is not `known`. */
-const DESCRIBE = `
+const DESCRIBE = `${ASK_STATE}
 describe() {
-  statements="\${statements:+$statements; }echo '
-@@$mark state $uuid
-'; domstate $uuid --reason; echo '
-@@$mark id $uuid
-'; domid $uuid; echo '
+  ask_state
+  statements="$statements; echo '
 @@$mark job $uuid
 '; domjobinfo $uuid"
   [ "$1" = known ] || statements="$statements; echo '
@@ -143,13 +140,11 @@ function readSights(host: Host, sections: Map<string, string[]>, known: Readonly
   const part = (name: string) => (sections.get(name) ?? []).join('\n').trim();
   return [...sections.keys()].flatMap((section): VmSight[] => {
     const uuid = /^state (\S+)$/.exec(section)?.[1];
-    const said = uuid === undefined ? null : /^([^(]*?)(?: \((.*)\))?$/.exec(part(section));
+    const said = uuid === undefined ? null : readState(sections, uuid);
     const facts = uuid === undefined ? undefined : (known.get(uuid) ?? readFacts(host, uuid, sections));
     // Gone between two statements.
-    if (uuid === undefined || !said?.[1] || !facts) return [];
-    const id = part(`id ${uuid}`);
-    const domainId = /^\d+$/.test(id) ? id : null;
-    const { state, reason } = wordsOf({ state: said[1], reason: said[2] ?? '' }, domainId);
+    if (uuid === undefined || !said || !facts) return [];
+    const { state, reason, domainId } = said;
     const job = /^Job type: +(.*)$/m.exec(part(`job ${uuid}`))?.[1]?.trim() ?? 'None';
     const hasManagedSave = saved.has(uuid);
     return [
@@ -162,15 +157,6 @@ function readSights(host: Host, sections: Map<string, string[]>, known: Readonly
       },
     ];
   });
-}
-
-/**
- * libvirt's Xen driver calls a domain shut off that it keeps after a crash (`on_crash` preserve). It has its memory still, and an id:
- * it cannot be started before it is destroyed. Seen with libvirt 9.0 on Xen 4.17.
- */
-export function wordsOf(said: Pick<DomainWords, 'state' | 'reason'>, domainId: string | null): typeof said {
-  const isKept = said.state === 'shut off' && said.reason === 'crashed' && domainId !== null;
-  return isKept ? { state: 'crashed', reason: 'panicked' } : said;
 }
 
 function readFacts(host: Host, uuid: string, sections: Map<string, string[]>): DomainFacts | undefined {

@@ -7,6 +7,7 @@ import { ProvisiondError } from '../errors';
 import { Fence } from '../host/fence';
 import { type Host, type RunResult, script } from '../host/host';
 import type { HostFacts } from '../model/reservation';
+import { DOMAIN_STATE } from './domain-state';
 import { ownsDomain } from './ownership';
 import { complaints, virshError } from './virsh';
 import { firstOf, parseXml } from '../xml';
@@ -39,10 +40,11 @@ const BAD_STATE = 114;
 /** `$1` UUID `$2` states with | between `$3` managed save: yes, no or any `$4` long or short, then virsh's arguments */
 const GUARDED = `
 set -u
+${DOMAIN_STATE}
 fence
 uuid=$1 states=$2 saved=$3 length=$4
 shift 4
-now=$(virsh -q domstate "$uuid") || exit 1
+now=$(domain_state "$uuid") || exit 1
 case "|$states|" in *"|$now|"*) ;; *) echo "error: the domain is $now" >&2; exit ${BAD_STATE} ;; esac
 if [ "$saved" != any ]; then
   has=$(virsh -q dominfo "$uuid" | sed -n 's/^Managed save: *//p')
@@ -78,9 +80,10 @@ done
  */
 const DUMP = `
 set -u
+${DOMAIN_STATE}
 fence
 uuid=$1 file=$2
-now=$(virsh -q domstate "$uuid") || exit 1
+now=$(domain_state "$uuid") || exit 1
 [ "$now" = crashed ] || { echo "error: the domain is $now" >&2; exit ${BAD_STATE}; }
 need=$(virsh -q dominfo "$uuid" | sed -n 's/^Max memory: *\\([0-9]*\\) KiB.*/\\1/p')
 free=$(df -Pk "\${file%/*}" | awk 'NR == 2 { print $4 - int($2 / 10) }')
@@ -106,9 +109,10 @@ virsh -q domjobabort "$1"
 /** `$1` UUID `$2` states with | between `$3` seconds. Changes nothing. */
 const WAIT = `
 set -u
+${DOMAIN_STATE}
 end=$(($(date +%s) + $3))
 while :; do
-  now=$(virsh -q domstate "$1") || exit 1
+  now=$(domain_state "$1") || exit 1
   case "|$2|" in *"|$now|"*) exit 0 ;; esac
   [ "$(date +%s)" -lt "$end" ] || exit 3
   sleep 0.3

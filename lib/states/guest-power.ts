@@ -16,9 +16,11 @@ export async function shutGuestDown(job: Job): Promise<void> {
   if (!(await askGuest(job))) await capture.pressPowerButton();
   await job.guest.forget();
   const { guestShutdownTimeoutMs } = job.config;
-  if (await capture.waitUntilOff(guestShutdownTimeoutMs, (milliseconds) => job.watch.pause(milliseconds))) return;
-  job.narrator.note('info', `the guest did not shut down within ${guestShutdownTimeoutMs / 1000} s: its power is cut`);
-  job.log.warn('the guest did not shut down; its power is cut', { guestShutdownTimeoutMs });
+  const down = await capture.waitUntilDown(guestShutdownTimeoutMs, (milliseconds) => job.watch.pause(milliseconds));
+  if (down === 'shut off') return;
+  const how = down === 'crashed' ? 'crashed' : `did not shut down within ${guestShutdownTimeoutMs / 1000} s`;
+  job.narrator.note('info', `the guest ${how}: its power is cut`);
+  job.log.warn(`the guest ${how}; its power is cut`);
   await stopHard(job);
 }
 

@@ -167,12 +167,16 @@ export class VmWorld {
   }
 }
 
+/** What a machine may come into behind everybody's back; libvirt's Xen driver has its own word for one that crashed. */
+export type Odd = Exclude<Condition, 'Running'> | 'Crashed on Xen';
+
 /** What runs is in that condition afterwards. */
-export async function bringRunning(host: FakeHost, domain: string, condition: Condition): Promise<void> {
+export async function bringRunning(host: FakeHost, domain: string, condition: Condition | Odd): Promise<void> {
   const virsh = (verb: string) => host.run(['virsh', '-q', verb, domain]);
   if (condition === 'Halted') await virsh('destroy');
   if (condition === 'Paused') await virsh('suspend');
   if (condition === 'Suspended') await virsh('managedsave');
   if (condition === 'Crashed') host.happen(domain, 'panic');
+  if (condition === 'Crashed on Xen') host.happen(domain, 'panic on Xen');
   if (condition === 'Asleep') host.happen(domain, 'sleep');
 }

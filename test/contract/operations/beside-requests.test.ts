@@ -2,20 +2,28 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Printer } from '../../../lib/cli/printer';
 import { describeReservation } from '../../../lib/cli/reservation-report';
+import type { PowerStatus } from '../../../lib/model/power';
 import { FakeDaemon, type FakeDaemonOptions } from '../../support/fake-daemon';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
 import { USER_ADDRESS } from '../../support/fake-site';
 import { StateWorld, loaded, used } from '../../support/state-world';
-import { bringRunning, VmWorld } from '../../support/vm-world';
+import { bringRunning, type Odd, VmWorld } from '../../support/vm-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const LIMIT_MS = 60_000;
 /** What a machine may be in without its request having had a hand in it. */
-const ODD = ['Halted', 'Paused', 'Suspended', 'Crashed', 'Asleep'] as const;
-type Odd = (typeof ODD)[number];
+const ODD: readonly Odd[] = ['Halted', 'Paused', 'Suspended', 'Crashed', 'Crashed on Xen', 'Asleep'];
+const POWER: Readonly<Record<Odd, PowerStatus>> = {
+  Halted: 'off',
+  Paused: 'suspended',
+  Suspended: 'suspended',
+  Crashed: 'crashed',
+  'Crashed on Xen': 'crashed',
+  Asleep: 'suspended',
+};
 /** All of them with `npm run test:life`. */
-const oddOnes = (some: Odd): readonly Odd[] => (process.env.PROVISIOND_LIFE === 'long' ? ODD : [some]);
+const oddOnes = (...some: Odd[]): readonly Odd[] => (process.env.PROVISIOND_LIFE === 'long' ? ODD : some);
 
 wherever('a machine that a reservation has', () => {
   let world: VmWorld;
@@ -102,6 +110,18 @@ wherever('a machine that somebody has brought into another power state', () => {
   afterEach(() => world.close(), LIMIT_MS);
   const bring = (condition: Odd) => bringRunning(world.site.host, world.site.host.domains()[0]!.name, condition);
 
+  it.each(oddOnes('Crashed on Xen'))(
+    'is seen by the steps of its request for what it is: %s',
+    async (condition) => {
+      world = await used(await StateWorld.open());
+      await bring(condition);
+      const { provisioner } = await (await world.take()).newContext(new AbortController().signal);
+      expect(await provisioner.powerStatus()).toBe(POWER[condition]);
+      expect(await provisioner.capture.isAtRest()).toBe(condition === 'Halted');
+    },
+    LIMIT_MS,
+  );
+
   it.each(oddOnes('Suspended'))(
     'is cleared at the end of its reservation, with all that was saved of it: %s',
     async (condition) => {
@@ -127,7 +147,7 @@ wherever('a machine that somebody has brought into another power state', () => {
     LIMIT_MS,
   );
 
-  it.each(oddOnes('Crashed'))(
+  it.each(oddOnes('Crashed', 'Crashed on Xen'))(
     'is captured as it would be when it ran: %s',
     async (condition) => {
       world = await used(await StateWorld.open({ settings: { guestShutdownTimeoutMs: 4000 } }));

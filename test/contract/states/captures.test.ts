@@ -90,6 +90,17 @@ wherever('a capture', () => {
     expect(files()).toContain(`${nameOf(ordered)}.qcow2`);
   }, 90_000);
 
+  it('waits no longer for a guest that crashes while it shuts down', async () => {
+    const requestId = await inUse();
+    site.host.makeDeaf(machine().name);
+    const ordered = await order(requestId);
+    await eventually(() => site.story().includes('shut the guest down'), 20);
+    site.host.happen(machine().name, 'panic');
+    await site.waitFor(requestId, null, 40);
+    expect(site.story()).toContain('the guest crashed; its power is cut');
+    expect(files()).toContain(`${nameOf(ordered)}.qcow2`);
+  }, 90_000);
+
   const obstacles = [
     [
       'there is no room',

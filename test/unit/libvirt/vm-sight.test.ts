@@ -1,7 +1,7 @@
 /** What a domain's definition says of what its VM can. */
 import { describe, expect, it } from '@jest/globals';
 import { diskFiles } from '../../../lib/libvirt/look';
-import { featuresOf, wordsOf } from '../../../lib/libvirt/vm-sight';
+import { featuresOf } from '../../../lib/libvirt/vm-sight';
 import { allowedOperations } from '../../../lib/model/vm-rules';
 import { parseXml } from '../../../lib/xml';
 
@@ -42,18 +42,5 @@ describe('what a VM can, by its definition', () => {
   it('does not include snapshots on Xen, whose libvirt has none', () => {
     expect(allowedFor(DISK, '', 'xen')).not.toContain('snapshot');
     expect(allowedFor(DISK, '', 'xen')).toEqual(expect.arrayContaining(['suspend', 'clean_shutdown']));
-  });
-});
-
-describe('a domain that libvirt calls shut off (crashed)', () => {
-  const said = { state: 'shut off', reason: 'crashed' };
-
-  it('has crashed and is kept where it has an id still, as Xen’s driver tells it', () => {
-    expect(wordsOf(said, '2')).toEqual({ state: 'crashed', reason: 'panicked' });
-  });
-
-  it('is off where it has none', () => {
-    expect(wordsOf(said, null)).toEqual(said);
-    expect(wordsOf({ state: 'shut off', reason: 'shutdown' }, '2').state).toBe('shut off');
   });
 });
