@@ -22,6 +22,28 @@ describe('a fake world', () => {
   const define = (name: string, more?: string) =>
     host.run(script('cat > "$1" && virsh define "$1"', host.path('xml', `${name}.xml`)), { stdin: domain(name, more) });
 
+  it('shows what was there or what is there to whoever looks while it is changed', async () => {
+    const entry = (name: string, last: number) =>
+      `<host mac='52:54:00:00:00:0${last}' name='${name}' ip='192.168.121.${last}'/>`;
+    const update = (command: string, what: string) =>
+      `net-update private ${command} ip-dhcp-host \\"${what}\\" --live --config`;
+    await define('vm1');
+    await host.run(['sh', '-c', `virsh "${update('add', entry('vm1', 1))}; start vm1"`]);
+    const statements = ['vm2', 'vm3', 'vm4']
+      .flatMap((name, index) => ['add', 'delete'].map((command) => update(command, entry(name, index + 2))))
+      .concat('suspend vm1', 'resume vm1');
+    const work = host.run(['sh', '-c', `for i in $(seq 40); do virsh -q "${statements.join('; ')}" || exit 1; done`]);
+    let [looks, isBusy] = [0, true];
+    void work.finally(() => (isBusy = false)).catch(() => undefined);
+    for (; isBusy; looks++) {
+      expect(host.dhcpHosts('private').map(({ name }) => name)).toContain('vm1');
+      expect(['running', 'paused']).toContain(host.domain('vm1')?.state);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await work;
+    expect(looks).toBeGreaterThan(100);
+  }, 60_000);
+
   it('is gone when it is closed', async () => {
     await define('vm1');
     await host.close();

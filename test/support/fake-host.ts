@@ -12,6 +12,7 @@ import {
   mkdtempSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -349,8 +350,12 @@ export class FakeHost implements ClosableHost {
     chmodSync(file, 0o755);
   }
 
+  /** In one go, for those who read it meanwhile. */
   #write(file: string, text: string): void {
-    writeFileSync(this.path(file), text);
+    const whole = this.path(file);
+    const draft = `${whole}.draft`;
+    writeFileSync(draft, text);
+    renameSync(draft, whole);
   }
 
   #lines(...parts: string[]): string[] {

@@ -11,7 +11,7 @@ const KERNEL = '/mnt/lab/guest.qcow2.kernel';
 const INITRD = '/mnt/lab/guest.qcow2.initrd';
 
 export class XenGuest {
-  private constructor(
+  constructor(
     private readonly site: Site,
     readonly domain: string,
   ) {}

@@ -1,21 +1,14 @@
 /** Whole reservations on a real Xen host: the lab's own, in qemu's emulation, driven over ssh. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { orderCaptureAt } from '../support/capture-order';
-import { eventually, Site } from '../support/site';
-import { PATIENCE, xenVmHost } from '../support/vm-host';
+import { eventually, type Site } from '../support/site';
+import { PATIENCE } from '../support/vm-host';
+import { MINUTE, openXenSite } from '../support/xen-site';
 
-const MINUTE = 60_000 * PATIENCE;
 let site: Site;
 
 beforeAll(async () => {
-  site = await Site.open({
-    vmHost: xenVmHost,
-    // Everything takes ten times as long there.
-    settings: {
-      ...{ commandTimeoutMs: 5 * MINUTE, guestBootTimeoutMs: 5 * MINUTE, sshConnectTimeoutMs: MINUTE },
-      guestShutdownTimeoutMs: 3 * MINUTE,
-    },
-  });
+  site = await openXenSite({ guestShutdownTimeoutMs: 3 * MINUTE });
 }, 5 * MINUTE);
 
 afterAll(() => site?.close(), 2 * MINUTE);

@@ -7,23 +7,19 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type Condition, DEEDS, type Deed, resultOf } from '../../../lib/model/vm-states';
 import type { OperationDetails } from '../../../lib/store/vm-front-end';
 import { ask, ended } from '../../support/operate';
-import { Site } from '../../support/site';
-import { PATIENCE, xenVmHost } from '../../support/vm-host';
+import type { Site } from '../../support/site';
+import { PATIENCE } from '../../support/vm-host';
 import { XenGuest } from '../../support/xen-guest';
+import { MINUTE, openXenSite } from '../../support/xen-site';
 
 // Each begins where the one before it ended: none can be tried again by itself.
 jest.retryTimes(0);
 
-const MINUTE = 60_000 * PATIENCE;
 let site: Site;
 let guest: XenGuest;
 
 beforeAll(async () => {
-  site = await Site.open({
-    vmHost: xenVmHost,
-    computers: [{}],
-    settings: { commandTimeoutMs: 5 * MINUTE, sshConnectTimeoutMs: MINUTE, guestShutdownTimeoutMs: 2 * MINUTE },
-  });
+  site = await openXenSite();
   guest = await XenGuest.define(site, 'vm1', 'pv');
 }, 5 * MINUTE);
 afterAll(() => site?.close(), 2 * MINUTE);

@@ -6,14 +6,14 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import path from 'node:path';
 import type { OperationDetails } from '../../../lib/store/vm-front-end';
 import { ask, ended } from '../../support/operate';
-import { eventually, Site } from '../../support/site';
-import { PATIENCE, xenVmHost } from '../../support/vm-host';
+import { eventually, type Site } from '../../support/site';
+import { PATIENCE } from '../../support/vm-host';
 import { XenGuest } from '../../support/xen-guest';
+import { MINUTE, openXenSite } from '../../support/xen-site';
 
 // Each begins where the one before it ended: none can be tried again by itself.
 jest.retryTimes(0);
 
-const MINUTE = 60_000 * PATIENCE;
 const MIB = 1 << 20;
 /** Long enough for somebody to pull the plug meanwhile. */
 const PROOF_MS = 20_000 * PATIENCE;
@@ -50,13 +50,7 @@ async function well(computer: string | null, kind: string, more: object = {}): P
 const identity = (xml: string) => ['uuid', 'name', 'mac address'].map((tag) => new RegExp(`<${tag}.*`).exec(xml)?.[0]);
 
 beforeAll(async () => {
-  site = await Site.open({
-    vmHost: xenVmHost,
-    settings: {
-      ...{ commandTimeoutMs: 5 * MINUTE, sshConnectTimeoutMs: MINUTE, guestShutdownTimeoutMs: 2 * MINUTE },
-      startProofMs: PROOF_MS,
-    },
-  });
+  site = await openXenSite({ startProofMs: PROOF_MS });
   guest = await XenGuest.define(site, 'vm1', 'pv');
   const own = ['--mac', MAC, '--model', 'netfront', '--config'];
   await site.virsh('attach-interface', guest.domain, 'network', 'private', ...own);

@@ -10,12 +10,8 @@ state_word() {
 
 # Sets $dir, $name, $uuid, $state, $reason, $id, $reason_word
 load_domain() {
-  dir=$1 name=${1##*/} attempts=0
-  read -r uuid 2>/dev/null <"$dir/uuid" || return 1
-  # A writer may just have emptied it.
-  until read -r state reason id reason_word 2>/dev/null <"$dir/state"; do
-    [ "$((attempts += 1))" -lt 100 ] && [ -d "$dir" ] || return 1
-  done
+  dir=$1 name=${1##*/}
+  read -r uuid 2>/dev/null <"$dir/uuid" && read -r state reason id reason_word 2>/dev/null <"$dir/state"
 }
 
 # By id, UUID or name, as virsh looks

@@ -123,7 +123,7 @@ update_hosts() {
   modify:1 | delete:1) ;;
   *) complain "$refused" "invalid argument: unrecognized network update command code $opt_command"; return 1 ;;
   esac
-  printf %s "$kept" >"$1"
+  put "$1" "$kept"
 }
 
 matches() {
@@ -144,7 +144,7 @@ verb_net_start() {
   find_network "$opt_network" || return 1
   [ ! -f "$net/active" ] ||
     { complain "Failed to start network $network" 'Requested operation is not valid: network is already active'; return 1; }
-  cat "$net/hosts.config" >"$net/hosts.live"
+  cp "$net/hosts.config" "$net/hosts.live.$$" && mv "$net/hosts.live.$$" "$net/hosts.live"
   : >"$net/active"
   say "Network $network started"
 }

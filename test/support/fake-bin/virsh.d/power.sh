@@ -9,7 +9,7 @@ demand_active() {
   return 1
 }
 
-set_state() { printf '%s\n' "$*" >"$dir/state"; }
+set_state() { put "$dir/state" "$*$newline"; }
 
 # What libvirt tells those who listen: $1 the kind of event $2 more of it
 tell() {
@@ -26,7 +26,7 @@ verb_start() {
   # A start that fails uses up an id as well.
   printf '%s\n' "$next" >"$FAKE_WORLD/next-id"
   check_devices || { complain "Failed to start domain '$name'" "$why"; set_state 5 6 - failed; return 1; }
-  sed "/<domain /{s/<domain \\([^>]*\\)>/<domain \\1 id='$next'>/;:rest;n;b rest;}" "$dir/config.xml" >"$dir/live.xml"
+  put "$dir/live.xml" "$(sed "/<domain /{s/<domain \\([^>]*\\)>/<domain \\1 id='$next'>/;:rest;n;b rest;}" "$dir/config.xml")$newline"
   printf 'start\n' >>"$dir/boots"
   ! fact console "$dir/facts" || printf 'a guest of the fake world boots\n' >>"$fact"
   saved=
@@ -150,7 +150,7 @@ verb_managedsave() {
     complain "Failed to save domain '$name' state" 'Requested operation is not valid: cannot do managed save for transient domain'
     return 1
   }
-  if [ "$state" = 3 ]; then echo paused; else echo running; fi >"$dir/managed-save"
+  if [ "$state" = 3 ]; then put "$dir/managed-save" "paused$newline"; else put "$dir/managed-save" "running$newline"; fi
   become_inactive 5 saved
   say "${newline}Domain '$name' state saved by libvirt"
 }

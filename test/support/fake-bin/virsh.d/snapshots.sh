@@ -68,7 +68,7 @@ verb_snapshot_revert() {
     read -r next 2>/dev/null <"$FAKE_WORLD/next-id" || true
     next=$((next + 1))
     printf '%s\n' "$next" >"$FAKE_WORLD/next-id"
-    cat "$dir/config.xml" >"$dir/live.xml"
+    put "$dir/live.xml" "$(cat "$dir/config.xml")$newline"
   fi
   case $word in
   shutoff) [ "$id" = - ] || rm -f "$dir/live.xml"; set_state 5 7 - 'from snapshot' ;;
