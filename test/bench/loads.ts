@@ -2,7 +2,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
-import { eventually, type Site, USER } from '../support/site';
+import { eventually } from '../support/eventually';
+import type { Site } from '../support/site';
+import { USER } from '../support/site-rows';
 import { stepNamed, stepsOf } from './daemon-log';
 import type { Measure } from './measure';
 import { cpuMs } from './process-cost';

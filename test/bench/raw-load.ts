@@ -5,7 +5,8 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { USER, type Site } from '../support/site';
+import type { Site } from '../support/site';
+import { USER } from '../support/site-rows';
 
 /** Of the raw load with this number: a machine that the site does not know. */
 function placeOf(number: number) {

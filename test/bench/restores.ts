@@ -3,7 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { eventually, Site } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
 import { defineTinyGuest } from '../support/tiny-guest';
 import type { Measure } from './measure';
 

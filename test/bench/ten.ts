@@ -1,6 +1,7 @@
 /** Ten reservations at once on one host, beside the raw script with as many at a time, and beside ten times one. */
 import { Slots } from '../../lib/host/slots';
-import { eventually, Site } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
 import type { Measure } from './measure';
 import { startRaw } from './raw-load';
 

@@ -3,7 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { eventually, Site, USER } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
+import { USER } from '../support/site-rows';
 
 const IMAGE = process.env['PROVISIOND_CLOUD_IMAGE'] ?? '';
 const PROGRAM = path.join(__dirname, '../../dist/lib/main.js');

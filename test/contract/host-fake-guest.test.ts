@@ -4,15 +4,12 @@ import { hostname } from 'node:os';
 import { asGuest } from '../../lib/host/guest';
 import type { GuestTarget } from '../../lib/host/guest-session';
 import { script } from '../../lib/host/host';
+import { eventually } from '../support/eventually';
 import { FakeGuests, NO_FAKE_GUESTS } from '../support/fake-guest';
 import { FakeHost } from '../support/fake-host';
 import { failure } from './host.contract';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
-async function eventually(condition: () => boolean): Promise<void> {
-  for (let looks = 0; looks < 200 && !condition(); looks++) await new Promise((resolve) => setTimeout(resolve, 25));
-  expect(condition()).toBe(true);
-}
 
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const MAC = '52:54:00:00:00:01';

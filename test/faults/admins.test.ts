@@ -4,7 +4,8 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { audit, type AuditOptions } from '../support/auditor';
 import { inLongForm, LONG, round, writeTable } from '../support/fault-table';
-import { eventually, Site } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
 
 const IMPATIENT = { guestBootTimeoutMs: 15_000 };
 

@@ -10,7 +10,9 @@ import type { ErrorCode } from '../../lib/errors';
 import type { StateName } from '../../lib/model/states';
 import { EVERY, leaveOut } from '../support/fault-table';
 import { makeGuest } from '../support/lab';
-import { eventually, Site, type Dialect, type SiteOptions } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site, type SiteOptions } from '../support/site';
+import type { Dialect } from '../support/site-rows';
 
 interface Failure {
   readonly code: ErrorCode;

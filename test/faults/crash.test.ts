@@ -13,7 +13,9 @@ import { STATE_HANDLERS } from '../../lib/states';
 import type { CrashMoment } from '../../lib/steps/crash-point';
 import { audit } from '../support/auditor';
 import { LONG, round, ROUNDS, writeTable } from '../support/fault-table';
-import { eventually, Site, USER, type Dialect } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
+import { USER, type Dialect } from '../support/site-rows';
 
 /** Of the short form. */
 const SHORT = ['make the disks', 'define the domain', 'power on the domain'];

@@ -5,7 +5,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import knex, { type Knex } from 'knex';
 import { audit } from '../support/auditor';
 import { inLongForm, round, writeTable } from '../support/fault-table';
-import { eventually, Site } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
 import { startedUp } from '../support/started-up';
 import { MariadbServer } from '../support/store';
 

@@ -19,7 +19,8 @@ import {
 import path from 'node:path';
 import { audit } from '../support/auditor';
 import { inLongForm, LONG, round, writeTable } from '../support/fault-table';
-import { eventually, Site } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
 
 /** `flock`, in the lab's own mount namespace, that stops once when its script is the one that is waited for. */
 class StoppingFlock {

@@ -12,7 +12,8 @@ import { NO_FAKE_GUESTS } from '../support/fake-guest';
 import { FakeSite, USER_ADDRESS } from '../support/fake-site';
 import { LONG, round, writeTable } from '../support/fault-table';
 import { audit } from '../support/auditor';
-import { eventually, Site } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;

@@ -14,7 +14,7 @@ import { openStore } from '../../lib/store/open-store';
 import { NO_FAKE_GUESTS } from '../support/fake-guest';
 import { inLongForm, LONG, round, writeTable } from '../support/fault-table';
 import { FaultSite } from '../support/fault-site';
-import { eventually } from '../support/site';
+import { eventually } from '../support/eventually';
 import { MariadbServer, openTestStore } from '../support/store';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);

@@ -7,7 +7,8 @@ import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { makeGuest } from '../support/lab';
 import { ask, ended, well } from '../support/operate';
-import { eventually, Site } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
 
 const LIMIT_MS = 240_000;
 const ADDRESS = '192.168.121.11';

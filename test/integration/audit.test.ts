@@ -5,7 +5,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { audit } from '../support/auditor';
-import { eventually, Site } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
 
 const PROGRAM = path.join(__dirname, '../../dist/lib/main.js');
 

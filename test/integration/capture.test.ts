@@ -7,7 +7,9 @@ import path from 'node:path';
 import { auditImages } from '../support/image-audit';
 import { readLab } from '../support/lab';
 import { orderCaptureAt } from '../support/capture-order';
-import { eventually, Site, type SiteOptions, USER } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site, type SiteOptions } from '../support/site';
+import { USER } from '../support/site-rows';
 
 const GUEST = ['192.168.121.11', '192.168.121.12'] as const;
 /** Where a user and his machine leave what is nobody else's business: keys, what was typed, logs, names, identity. */

@@ -1,6 +1,8 @@
 /** The rows of VCL's web front end, statement by statement, with real guests; the matrix is in test/contract/front-end. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { eventually, Site, USER } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
+import { USER } from '../support/site-rows';
 import { WebClient } from '../support/web-client';
 import { struct, WebFrontEnd } from '../support/web-front-end';
 

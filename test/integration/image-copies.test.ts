@@ -18,7 +18,8 @@ import path from 'node:path';
 import { STATE_IDS } from '../../lib/model/states';
 import { auditImages } from '../support/image-audit';
 import { readLab } from '../support/lab';
-import { eventually, Site, type SiteOptions } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site, type SiteOptions } from '../support/site';
 import { TcpProxy } from '../support/tcp-proxy';
 import { bootSector } from '../support/tiny-guest';
 

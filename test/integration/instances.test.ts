@@ -11,7 +11,8 @@ import { Vm } from '../../lib/libvirt/vm';
 import { type CopyGroup, VmCopies } from '../../lib/libvirt/vm-copies';
 import { byteIn, fill, look, MIB, sum } from '../support/disk-bytes';
 import { operate, well } from '../support/operate';
-import { eventually, Site } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
 import { bootSector, defineTinyGuest } from '../support/tiny-guest';
 import { readRing, ringWriter } from '../support/ring-guest';
 

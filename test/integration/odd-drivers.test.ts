@@ -14,7 +14,7 @@ import { runSteps } from '../../lib/steps/step';
 import { makeHostedReservation } from '../fixtures/hosted-reservation';
 import { MemoryLog } from '../fixtures/memory-log';
 import { readLab } from '../support/lab';
-import { eventually } from '../support/site';
+import { eventually } from '../support/eventually';
 
 const lab = readLab();
 const DRIVERS = path.join(__dirname, '../fixtures/drivers');

@@ -3,7 +3,9 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { eventually, Site, USER, type Dialect } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
+import { USER, type Dialect } from '../support/site-rows';
 
 const sha256 = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
 

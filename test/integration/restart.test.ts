@@ -2,7 +2,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { eventually, Site, type SiteOptions } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site, type SiteOptions } from '../support/site';
 
 describe('a daemon that is replaced in the middle of its work', () => {
   let site: Site;

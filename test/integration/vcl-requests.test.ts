@@ -1,7 +1,8 @@
 /** Reboots, server requests and clusters on real guests; the matrix is in test/contract/states. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { STATE_IDS } from '../../lib/model/states';
-import { eventually, Site } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
 
 const PRIVATE = ['192.168.121.11', '192.168.121.12'];
 const bootId = (site: Site) => site.inGuest(PRIVATE[0]!, 'cat /proc/sys/kernel/random/boot_id');

@@ -4,7 +4,8 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, statSync, truncateSync } from 'node:fs';
 import path from 'node:path';
 import type { OperationDetails, VmDetails } from '../../lib/store/vm-front-end';
-import { Site, eventually } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
 import { defineTinyGuest, type Manners } from '../support/tiny-guest';
 
 const BOOT_MS = 2500;

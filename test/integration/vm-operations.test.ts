@@ -7,7 +7,8 @@ import { CONDITIONS, type Condition, DEEDS, type Deed, type PowerKind, resultOf 
 import { KINDS } from '../../lib/operations';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
 import { LIFE_KINDS, OF_BASES } from '../support/operation-pairs';
-import { Site, eventually } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
 import { TinyGuests } from '../support/tiny-conditions';
 
 const ALL = process.env.PROVISIOND_LIFE === 'long';

@@ -9,7 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { auditImages } from '../support/image-audit';
 import { AT, fill, io, MIB, sum } from '../support/disk-bytes';
 import { operate } from '../support/operate';
-import { eventually, Site } from '../support/site';
+import { eventually } from '../support/eventually';
+import { Site } from '../support/site';
 import { bootSector, defineTinyGuest } from '../support/tiny-guest';
 
 const LIMIT_MS = 120_000;

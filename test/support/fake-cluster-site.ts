@@ -297,14 +297,6 @@ function describe(details: object | undefined): string {
   return error ? describeError(error) : '';
 }
 
-export async function eventually(condition: () => Promise<boolean> | boolean, seconds = 10): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not so within ${seconds} s: ${condition.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 function connect(url: string): Knex {
   if (!url.startsWith('sqlite:'))
     return knex({ client: 'mysql2', connection: { uri: url, dateStrings: true } as object });

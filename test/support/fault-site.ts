@@ -6,7 +6,7 @@ import path from 'node:path';
 import { audit, type AuditOptions } from './auditor';
 import type { FakeDaemonSettings } from './fake-daemon-process';
 import { FakeSite, USER_ADDRESS, type FakeSiteOptions } from './fake-site';
-import { eventually } from './site';
+import { eventually } from './eventually';
 
 const PROGRAM = path.join(__dirname, 'fake-daemon-process.ts');
 const REGISTER = path.join(__dirname, '../lab/register-swc.js');

@@ -7,7 +7,8 @@ import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { eventually, type Site } from './site';
+import { eventually } from './eventually';
+import type { Site } from './site';
 
 const run = promisify(execFile);
 const PROGRAM = path.join(__dirname, '../../dist/lib/main.js');

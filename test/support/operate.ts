@@ -1,7 +1,8 @@
 /** Operations asked for as a front end does, by rows, and followed to their end by the daemon's own words. */
 import { expect } from '@jest/globals';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
-import { eventually, type Site } from './site';
+import { eventually } from './eventually';
+import type { Site } from './site';
 import { PATIENCE } from './vm-host';
 
 /** @param computer null: it is of no single VM */

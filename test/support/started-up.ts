@@ -1,4 +1,5 @@
-import { eventually, type Site } from './site';
+import { eventually } from './eventually';
+import type { Site } from './site';
 
 /** Waits until the machine of a reservation runs. @throws the reservation's own reason when it failed instead */
 export async function startedUp(site: Site, requestId: number, seconds = 60): Promise<void> {

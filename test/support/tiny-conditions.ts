@@ -1,6 +1,7 @@
 /** Tiny guests of a site, each in the condition that is asked for, brought there with virsh, past provisiond. */
 import type { Condition } from '../../lib/model/vm-states';
-import { eventually, type Site } from './site';
+import { eventually } from './eventually';
+import type { Site } from './site';
 import { defineTinyGuest, type Manners } from './tiny-guest';
 
 const BOOT_MS = 2500;

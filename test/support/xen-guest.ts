@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { METADATA_NAMESPACE } from '../../lib/model/identity';
 import type { Condition } from '../../lib/model/vm-states';
-import { eventually, type Site } from './site';
+import { eventually } from './eventually';
+import type { Site } from './site';
 import { PATIENCE } from './vm-host';
 
 /** Of the lab, on a disk of dom0's. */

@@ -1,7 +1,8 @@
 /** Whole reservations on a real Xen host: the lab's own, in qemu's emulation, driven over ssh. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { orderCaptureAt } from '../support/capture-order';
-import { eventually, type Site } from '../support/site';
+import { eventually } from '../support/eventually';
+import type { Site } from '../support/site';
 import { PATIENCE } from '../support/vm-host';
 import { MINUTE, openXenSite } from '../support/xen-site';
 

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { STATE_IDS, type StateName } from '../../../lib/model/states';
 import { displayStatus } from '../../../lib/store/display-status';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
+import { eventually } from '../../support/eventually';
+import { FakeClusterSite } from '../../support/fake-cluster-site';
 import { WebClient } from '../../support/web-client';
 import { COMPUTER_STATES, shownBy, type StatusRow, STATUS_ROWS } from '../../support/web-status-rows';
 

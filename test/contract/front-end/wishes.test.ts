@@ -4,7 +4,8 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
+import { eventually } from '../../support/eventually';
+import { FakeClusterSite } from '../../support/fake-cluster-site';
 import { WebClient } from '../../support/web-client';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);

@@ -1,7 +1,8 @@
 /** Requests that an admin's page, a block allocation or the clock makes, and that no user waits for (contract 2.3, 2.6). */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
+import { eventually } from '../../support/eventually';
+import { FakeClusterSite } from '../../support/fake-cluster-site';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;

@@ -1,7 +1,8 @@
 /** Several reservations a request, on one management node and on two (contract 2.5, 2.7; web rows J7-J10). */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
+import { eventually } from '../../support/eventually';
+import { FakeClusterSite } from '../../support/fake-cluster-site';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { closePorts, forwardPorts } from '../../../lib/host/port-forwarding';
 import { portsOf } from '../../../lib/store/nat-verbs';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
+import { eventually } from '../../support/eventually';
+import { FakeClusterSite } from '../../support/fake-cluster-site';
 import { GUEST_IP, NAT_IP, NatWorld, NO_NAT_WORLD } from '../../support/nat-world';
 
 const missing = NO_NAT_WORLD ?? NO_FAKE_GUESTS;

@@ -1,7 +1,8 @@
 /** A user is at work and the end comes near: contract 2.6, the state inuse. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
-import { eventually, FakeClusterSite } from '../../support/fake-cluster-site';
+import { eventually } from '../../support/eventually';
+import { FakeClusterSite } from '../../support/fake-cluster-site';
 import { fault, struct, WebFrontEnd } from '../../support/web-front-end';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);

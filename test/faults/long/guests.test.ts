@@ -6,7 +6,8 @@ import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { audit } from '../../support/auditor';
 import { round, writeTable } from '../../support/fault-table';
 import { makeGuest } from '../../support/lab';
-import { eventually, Site } from '../../support/site';
+import { eventually } from '../../support/eventually';
+import { Site } from '../../support/site';
 
 const ADDRESS = '192.168.121.11';
 

@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
 import { round, writeTable } from '../../support/fault-table';
 import { FaultSite } from '../../support/fault-site';
-import { eventually } from '../../support/site';
+import { eventually } from '../../support/eventually';
 import { MariadbServer } from '../../support/store';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);

@@ -6,7 +6,8 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { audit } from '../../support/auditor';
 import { round, writeTable } from '../../support/fault-table';
-import { eventually, Site } from '../../support/site';
+import { eventually } from '../../support/eventually';
+import { Site } from '../../support/site';
 import { startedUp } from '../../support/started-up';
 
 const PID_FILE = '/run/libvirtd.pid';

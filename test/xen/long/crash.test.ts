@@ -4,7 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { orderCaptureAt } from '../../support/capture-order';
-import { eventually, type Site } from '../../support/site';
+import { eventually } from '../../support/eventually';
+import type { Site } from '../../support/site';
 import { PATIENCE } from '../../support/vm-host';
 import { XenGuest } from '../../support/xen-guest';
 import { MINUTE, openXenSite } from '../../support/xen-site';
