@@ -90,7 +90,9 @@ free=$(df -Pk "\${file%/*}" | awk 'NR == 2 { print $4 - int($2 / 10) }')
 [ "\${free%%.*}" -gt "\${need:-0}" ] || { echo "error: no room for $need KiB in \${file%/*}" >&2; exit 1; }
 umask 077
 rm -f "$file.part"
-if said=$(virsh -q dump --memory-only "$uuid" "$file.part" 2>&1); then
+dump() { said=$(virsh -q dump "$@" "$uuid" "$file.part" 2>&1); }
+# Xen's driver writes nothing but memory, and does not know the flag that says so.
+if dump --memory-only || { [ "\${said#*unsupported flags}" != "$said" ] && dump; }; then
   chmod 600 "$file.part" && chown 0:0 "$file.part" && mv -f "$file.part" "$file" && echo "$(($(stat -c %s "$file") / 1048576))"
 else
   rm -f "$file.part"

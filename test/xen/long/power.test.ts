@@ -4,6 +4,7 @@
  * not sleep.
  */
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import path from 'node:path';
 import { type Condition, DEEDS, type Deed, resultOf } from '../../../lib/model/vm-states';
 import type { OperationDetails } from '../../../lib/store/vm-front-end';
 import { ask, ended } from '../../support/operate';
@@ -86,7 +87,7 @@ const stages: readonly [string, () => Promise<unknown>][] = [
   ['obeys when it is asked to reboot', () => boot('clean_reboot')],
   ['crashes when its kernel panics, and is kept', () => guest.panic()],
   ['crashed: virsh would wake it; here that is refused', () => expectRefusals('Crashed')],
-  ['is rebooted by force after a crash', () => boot('hard_reboot')],
+  ['is rebooted by force after a crash, and its memory is kept', rebootsWithDump],
   ['obeys when it is asked to shut down', () => move('clean_shutdown')],
   ['is started and cut off', () => move('start').then(() => move('hard_shutdown'))],
   ['is started and shut down, by itself or else by force', shutsDown],
@@ -100,6 +101,17 @@ async function comesBack(): Promise<void> {
   await move('suspend');
   await move('resume');
   expect(await guest.boots()).toBe(boots);
+}
+
+async function rebootsWithDump(): Promise<void> {
+  const boots = await guest.boots();
+  const operation = await end(await ask(site, 'vm1', 'hard_reboot', { coreDump: true }));
+  const file = path.posix.join(site.vms, 'vm1.core');
+  expect(operation).toMatchObject({ state: 'done', error: null, result: { coreDump: file } });
+  await guest.untilBooted(boots + 1);
+  expect(await site.vmHost.run('stat', '-c', '%a %U', file)).toBe('600 root\n');
+  expect(await site.vmHost.run('sh', '-c', 'head -c 4 "$1" | tail -c 3', 'sh', file)).toBe('ELF');
+  await site.vmHost.run('rm', file);
 }
 
 async function shutsDown(): Promise<void> {
