@@ -23,8 +23,8 @@ interface Failure {
 }
 
 describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
-  // What a guest does is told in the same rows on both, and takes minutes of waiting for its boots.
-  const ofGuests = dialect === 'sqlite' || EVERY ? it : leaveOut;
+  // What boots is told in the same rows on both, and takes minutes: on one of them.
+  const once = dialect === 'sqlite' || EVERY ? it : leaveOut;
   let site: Site;
   afterEach(() => site?.close(), 60_000);
 
@@ -90,13 +90,17 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
       await expectFailure({ code: 'IMAGE_UNTRUSTED', says: /backing file/ });
     }, 60_000);
 
-    it('without our key is blamed, not the computer', async () => {
-      await open({ settings: { guestBootTimeoutMs: 25_000 } });
-      await site.stopDaemon();
-      await site.database('managementnode').update({ keys: site.lab.sshKeyFile });
-      await site.startDaemon();
-      await expectFailure({ code: 'GUEST_LOGIN_REFUSED', says: /vm1/ });
-    }, 90_000);
+    once(
+      'without our key is blamed, not the computer',
+      async () => {
+        await open({ settings: { guestBootTimeoutMs: 25_000 } });
+        await site.stopDaemon();
+        await site.database('managementnode').update({ keys: site.lab.sshKeyFile });
+        await site.startDaemon();
+        await expectFailure({ code: 'GUEST_LOGIN_REFUSED', says: /vm1/ });
+      },
+      90_000,
+    );
 
     it('of an operating system without a module says which module is missing', async () => {
       await open();
@@ -165,7 +169,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
     const faulty = (fault: string) => makeGuest(fault, { GUEST_FAULT: fault });
     const impatient = { guestBootTimeoutMs: 12_000 };
 
-    ofGuests(
+    once(
       'that never boots is told apart by its silence: no lease, no ping',
       async () => {
         await open({ imageFile: faulty('no-boot'), settings: impatient });
@@ -178,7 +182,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
       90_000,
     );
 
-    ofGuests(
+    once(
       'that panics shows its last words',
       async () => {
         await open({ imageFile: faulty('panic'), settings: impatient });
@@ -187,7 +191,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
       90_000,
     );
 
-    ofGuests(
+    once(
       'that comes up without a network shows that its console went on',
       async () => {
         await open({ imageFile: faulty('no-network'), settings: impatient });
@@ -196,7 +200,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
       90_000,
     );
 
-    ofGuests(
+    once(
       'without an ssh server is seen to answer ping',
       async () => {
         await open({ imageFile: faulty('no-ssh'), settings: { guestBootTimeoutMs: 20_000 } }); // it has to come up
@@ -210,19 +214,23 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
     const foreign = (name: string) => `<domain type='qemu'><name>${name}</name><memory unit='MiB'>64</memory>
     <os><type>hvm</type></os></domain>`;
 
-    it('that has the name we need is reported and never touched', async () => {
-      await open();
-      const name = `vm1_TinyLinux_${site.image.imageId}-v0x`;
-      const file = path.join(site.folder, 'foreign.xml');
-      writeFileSync(file, foreign(name));
-      await site.virsh('define', file);
-      const requestId = await site.reserve({ computer: 'vm1' });
-      await site.waitUntilReady(requestId);
-      await site.taint('192.168.121.11');
-      await site.frontEnd.end(requestId);
-      await site.waitForRequest(requestId, null, 30);
-      expect(await site.domains()).toEqual([name]);
-    }, 90_000);
+    once(
+      'that has the name we need is reported and never touched',
+      async () => {
+        await open();
+        const name = `vm1_TinyLinux_${site.image.imageId}-v0x`;
+        const file = path.join(site.folder, 'foreign.xml');
+        writeFileSync(file, foreign(name));
+        await site.virsh('define', file);
+        const requestId = await site.reserve({ computer: 'vm1' });
+        await site.waitUntilReady(requestId);
+        await site.taint('192.168.121.11');
+        await site.frontEnd.end(requestId);
+        await site.waitForRequest(requestId, null, 30);
+        expect(await site.domains()).toEqual([name]);
+      },
+      90_000,
+    );
 
     it('whose DHCP entry has our guest’s address is named', async () => {
       await open();
@@ -237,16 +245,20 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
     }, 60_000);
   });
 
-  it('an address that is leased to another MAC is not waited for in vain', async () => {
-    await open();
-    const requestId = await site.reserve({ computer: 'vm1' });
-    await site.waitUntilReady(requestId);
-    await site.taint('192.168.121.11');
-    await site.frontEnd.end(requestId);
-    await site.waitForRequest(requestId, null, 30);
-    await site.database('computer').where({ hostname: 'vm1' }).update({ eth0macaddress: '52:54:00:77:77:77' });
-    await expectFailure({ code: 'ADDRESS_TAKEN', says: /leased to MAC 52:54:00:\S+ until/, computer: 'failed' });
-  }, 90_000);
+  once(
+    'an address that is leased to another MAC is not waited for in vain',
+    async () => {
+      await open();
+      const requestId = await site.reserve({ computer: 'vm1' });
+      await site.waitUntilReady(requestId);
+      await site.taint('192.168.121.11');
+      await site.frontEnd.end(requestId);
+      await site.waitForRequest(requestId, null, 30);
+      await site.database('computer').where({ hostname: 'vm1' }).update({ eth0macaddress: '52:54:00:77:77:77' });
+      await expectFailure({ code: 'ADDRESS_TAKEN', says: /leased to MAC 52:54:00:\S+ until/, computer: 'failed' });
+    },
+    90_000,
+  );
 
   describe('a row', () => {
     it('of a computer without a host says that it must be assigned', async () => {
