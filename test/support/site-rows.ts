@@ -11,34 +11,16 @@ export type Dialect = 'sqlite' | 'mysql';
 
 export const USER = 'student';
 
-export interface Rows {
-  readonly config: Config;
-  readonly store: Store;
-  readonly frontEnd: FrontEnd;
-  /** For what the ports do not tell. */
-  readonly database: Knex;
-  readonly managementNodeId: number;
-  readonly image: { readonly imageId: number; readonly revisionId: number; readonly fileName: string };
-}
-
-export abstract class SiteRows implements Rows {
-  readonly config: Config;
-  readonly store: Store;
-  readonly frontEnd: FrontEnd;
-  readonly database: Knex;
-  readonly managementNodeId: number;
-  readonly image: Rows['image'];
-
-  constructor(rows: Rows) {
-    ({
-      config: this.config,
-      store: this.store,
-      frontEnd: this.frontEnd,
-      database: this.database,
-      managementNodeId: this.managementNodeId,
-      image: this.image,
-    } = rows);
-  }
+export class SiteRows {
+  constructor(
+    readonly config: Config,
+    readonly store: Store,
+    readonly frontEnd: FrontEnd,
+    /** For what the ports do not tell. */
+    readonly database: Knex,
+    readonly managementNodeId: number,
+    readonly image: { readonly imageId: number; readonly revisionId: number; readonly fileName: string },
+  ) {}
 
   /** A reservation from now on, as the web page makes it. @returns the request's id */
   async reserve(more: { minutes?: number; computer?: string } = {}): Promise<number> {

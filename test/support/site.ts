@@ -12,7 +12,7 @@ import { loadConfig } from '../../lib/config/load';
 import type { NewComputer, NewHost, ReservationDetails } from '../../lib/store/front-end';
 import { openStore } from '../../lib/store/open-store';
 import { readLab, type Lab } from './lab';
-import { connect, type Dialect, makeDatabase, type Rows, SiteRows, USER } from './site-rows';
+import { connect, type Dialect, makeDatabase, SiteRows, USER } from './site-rows';
 import { ownVmHost, type VmHost } from './vm-host';
 
 const run = promisify(execFile);
@@ -46,9 +46,9 @@ export class Site extends SiteRows {
     /** Folder of its images and disks, on the VM host. */
     readonly hostFolder: string,
     readonly vmHost: VmHost,
-    rows: Rows,
+    ...rows: ConstructorParameters<typeof SiteRows>
   ) {
-    super(rows);
+    super(...rows);
   }
 
   static async open(options: SiteOptions = {}): Promise<Site> {
@@ -76,8 +76,7 @@ export class Site extends SiteRows {
       sizeMiB: 64,
       owner: 'admin',
     });
-    const rows = { config, store, frontEnd, database: connect(config), managementNodeId: node, image };
-    const site = new Site(lab, folder, hostFolder, vmHost, rows);
+    const site = new Site(lab, folder, hostFolder, vmHost, config, store, frontEnd, connect(config), node, image);
     await vmHost.makeFolder(site.datastore);
     await vmHost.makeFolder(site.vms);
     await vmHost.put(options.imageFile ?? lab.imageFile, site.masterFile);
