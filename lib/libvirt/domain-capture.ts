@@ -6,8 +6,8 @@
  * it under a name (BEFORE_CAPTURE), so is that it is ready to be copied, by which load; and the copy has its name only when
  * it is whole, with the load's mark beside it.
  */
-import { BEFORE_CAPTURE, GIVE_DISK_BACK, KEEP_DISK, preparedBy } from '../images/capture-scripts';
 import { script } from '../host/host';
+import { BEFORE_CAPTURE, GIVE_DISK_BACK, KEEP_DISK, preparedBy } from '../images/capture-scripts';
 import { CaptureCopy } from './capture-copy';
 import { CaptureSight } from './capture-sight';
 import type { CapturedMachine } from './capture-source';

@@ -26,8 +26,7 @@ export interface DomainFacts {
   readonly features: VmFeatures;
 }
 
-export interface VmSight extends DomainFacts {
-  readonly domainId: DomainState['domainId'];
+export interface VmSight extends DomainFacts, Pick<DomainState, 'domainId'> {
   readonly words: DomainWords;
   readonly hasManagedSave: boolean;
   readonly snapshots: readonly SnapshotInfo[];
