@@ -3,26 +3,13 @@
  * folders of the world; only what would touch the machine itself (libvirt, links) is played, by the programs in
  * `fake-bin`, which keep what they did in files.
  */
-import { execFileSync } from 'node:child_process';
-import {
-  appendFileSync,
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { ClosableHost, RunOptions, RunResult } from '../../lib/host/host';
 import { LocalHost } from '../../lib/host/local-host';
 import type { HostFacts } from '../../lib/model/reservation';
-
-const FAKE_BIN = path.join(__dirname, 'fake-bin');
+import { FAKE_BIN, FaultyPrograms } from './faulty-programs';
+import type { WorldFolderOptions } from './world-folder';
 
 export interface FakeNetwork {
   readonly name: string;
@@ -31,30 +18,12 @@ export interface FakeNetwork {
   readonly active?: boolean;
 }
 
-export interface FakeHostOptions {
+export interface FakeHostOptions extends WorldFolderOptions {
   readonly name?: string;
-  /** The folder of a world that another process made, and will close. */
-  readonly at?: string;
-  /** A file system of its own of that size (needs root), to be filled up. */
-  readonly diskMiB?: number;
   /** Default: `private` and `public`, both with DHCP. */
   readonly networks?: readonly FakeNetwork[];
   /** What libvirt offers. Default `qemu`. */
   readonly domainTypes?: readonly string[];
-}
-
-export interface FakeFault {
-  /** What is said on standard error. */
-  readonly message?: string;
-  /** Default 1. */
-  readonly exitCode?: number;
-  /** How often; default: until `heal`. */
-  readonly times?: number;
-  /** The deed is done all the same, and then reported as failed. */
-  readonly after?: boolean;
-  readonly delayMs?: number;
-  /** Never comes back. */
-  readonly hang?: boolean;
 }
 
 export interface FakeDomain {
@@ -90,17 +59,13 @@ const STATE_WORDS: Record<string, string> = {
   7: 'pmsuspended',
 };
 
-export class FakeHost implements ClosableHost {
+export class FakeHost extends FaultyPrograms implements ClosableHost {
   readonly name: string;
-  /** The world: `domains`, `networks`, `faults` …, and the folders of `path`. */
-  readonly folder: string;
   readonly #local: LocalHost;
-  readonly #mounted: boolean;
 
   constructor(options: FakeHostOptions = {}) {
+    super(options);
     this.name = options.name ?? 'fakehost';
-    this.folder = options.at ?? mkdtempSync(path.join(tmpdir(), 'provisiond-world-'));
-    this.#mounted = options.diskMiB !== undefined;
     if (options.at === undefined) this.#furnish(options);
     this.#local = new LocalHost({ name: this.name, env: this.env });
   }
@@ -116,15 +81,12 @@ export class FakeHost implements ClosableHost {
   }
 
   #furnish(options: FakeHostOptions): void {
-    if (this.#mounted) {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${options.diskMiB}m`, 'provisiond-world', this.folder]);
-    }
     for (const name of ['domains', 'networks', 'faults', 'bin', 'root', 'datastore', 'repository', 'vms', 'xml']) {
       mkdirSync(this.path(name));
     }
-    this.#write('hostname', `${this.name}\n`);
-    this.#write('domain-types', `${(options.domainTypes ?? ['qemu']).join(' ')}\n`);
-    this.#write('links', 'lo inactive 00:00:00:00:00:00\neth0 active 52:54:00:aa:00:01\n');
+    this.write('hostname', `${this.name}\n`);
+    this.write('domain-types', `${(options.domainTypes ?? ['qemu']).join(' ')}\n`);
+    this.write('links', 'lo inactive 00:00:00:00:00:00\neth0 active 52:54:00:aa:00:01\n');
     const defaults = [
       { name: 'private', prefix: '192.168.121' },
       { name: 'public', prefix: '192.168.122' },
@@ -139,26 +101,7 @@ export class FakeHost implements ClosableHost {
   /** Ends what still runs and removes the world. */
   async close(): Promise<void> {
     await this.#local.close();
-    if (this.#mounted) execFileSync('umount', ['-l', this.folder]);
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
-    rmSync(`${this.folder}.kept`, { recursive: true, force: true });
-  }
-
-  /** Keeps a copy of the world as it is now, for {@link restore}. */
-  remember(): void {
-    rmSync(`${this.folder}.kept`, { recursive: true, force: true });
-    execFileSync('cp', ['-a', this.folder, `${this.folder}.kept`]);
-  }
-
-  /** Puts the world back as it was remembered, in the same place. */
-  restore(): void {
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
-    execFileSync('cp', ['-a', `${this.folder}.kept`, this.folder]);
-  }
-
-  /** A path of the world: `datastore`, `repository`, `vms`, `xml`, and what is in them. */
-  path(...parts: string[]): string {
-    return path.join(this.folder, ...parts);
+    this.remove();
   }
 
   /** This world as the VM host of a reservation. */
@@ -197,17 +140,10 @@ export class FakeHost implements ClosableHost {
 
   /** Entries for fixed addresses: of the running network, or of its configuration. */
   dhcpHosts(network: string, of: 'live' | 'config' = 'live'): FakeDhcpHost[] {
-    return this.#lines('networks', network, `hosts.${of}`).map((line) => {
+    return this.lines('networks', network, `hosts.${of}`).map((line) => {
       const [mac = '', name = '', ip = ''] = line.split('|');
       return { mac, name, ip };
     });
-  }
-
-  /** All files below a folder of the world, sorted, with paths from there. */
-  files(...parts: string[]): string[] {
-    const entries = readdirSync(this.path(...parts), { recursive: true, withFileTypes: true });
-    const files = entries.filter((entry) => !entry.isDirectory());
-    return files.map((file) => path.relative(this.path(...parts), path.join(file.parentPath, file.name))).sort();
   }
 
   addNetwork({ name, prefix, active = true }: FakeNetwork): void {
@@ -218,34 +154,34 @@ export class FakeHost implements ClosableHost {
     const ip = prefix === undefined ? '' : `  <ip address='${prefix}.1' netmask='255.255.255.0'>${dhcp}</ip>\n`;
     const head = `<network>\n  <name>${name}</name>\n  <uuid>${uuid}</uuid>\n`;
     const bridge = `  <bridge name='virbr-${name}' stp='off' delay='0'/>\n  <mac address='52:54:00:68:38:23'/>\n`;
-    this.#write(path.join(folder, 'config.xml'), `${head}${bridge}  <dns enable='no'/>\n${ip}</network>\n`);
-    this.#write(path.join(folder, 'uuid'), `${uuid}\n`);
-    this.#write(path.join(folder, 'bridge'), `virbr-${name}\n`);
-    for (const file of ['hosts.config', 'hosts.live', 'autostart']) this.#write(path.join(folder, file), '');
-    if (active) this.#write(path.join(folder, 'active'), '');
+    this.write(path.join(folder, 'config.xml'), `${head}${bridge}  <dns enable='no'/>\n${ip}</network>\n`);
+    this.write(path.join(folder, 'uuid'), `${uuid}\n`);
+    this.write(path.join(folder, 'bridge'), `virbr-${name}\n`);
+    for (const file of ['hosts.config', 'hosts.live', 'autostart']) this.write(path.join(folder, file), '');
+    if (active) this.write(path.join(folder, 'active'), '');
   }
 
   /** A link of the host, for example a bridge. */
   addLink(name: string): void {
-    this.#write('links', `${readFileSync(this.path('links'), 'utf8')}${name} active 52:54:00:aa:00:02\n`);
+    this.write('links', `${readFileSync(this.path('links'), 'utf8')}${name} active 52:54:00:aa:00:02\n`);
   }
 
   addLease(network: string, lease: { mac: string; ip: string; hostname?: string }): void {
     const seconds = Math.floor(Date.now() / 1000) + 3600;
     const file = path.join('networks', network, 'leases');
-    const others = this.#lines(file).join('\n');
-    this.#write(file, `${others}\n${seconds}|${lease.mac}|${lease.ip}/24|${lease.hostname ?? ''}|\n`.trimStart());
+    const others = this.lines(file).join('\n');
+    this.write(file, `${others}\n${seconds}|${lease.mac}|${lease.ip}/24|${lease.hostname ?? ''}|\n`.trimStart());
   }
 
   /** A guest that does not obey `shutdown` and `reboot`; without a name: all of them. */
   makeDeaf(domain?: string): void {
-    this.#write(domain === undefined ? 'deaf' : path.join('domains', domain, 'deaf'), '');
+    this.write(domain === undefined ? 'deaf' : path.join('domains', domain, 'deaf'), '');
   }
 
   /** Something happens to a guest behind everybody's back: it panics, goes to sleep, or its QEMU is killed. */
   happen(domain: string, what: 'panic' | 'panic on Xen' | 'sleep' | 'killed' | 'power off' | 'I/O error'): void {
     const folder = path.join('domains', domain);
-    const id = this.#lines(folder, 'state')[0]?.split(' ')[2] ?? '1';
+    const id = this.lines(folder, 'state')[0]?.split(' ')[2] ?? '1';
     const [state, event] = {
       panic: [`6 1 ${id} panicked`, 'Crashed Panicked'],
       // It is kept, and its driver calls it off all the same.
@@ -256,7 +192,7 @@ export class FakeHost implements ClosableHost {
       'I/O error': [`3 5 ${id} I/O error`, 'Suspended I/O Error'],
     }[what] as [string, string];
     if (/^5 \d -/.test(state)) rmSync(this.path(folder, 'live.xml'), { force: true });
-    this.#write(path.join(folder, 'state'), `${state}\n`);
+    this.write(path.join(folder, 'state'), `${state}\n`);
     appendFileSync(
       this.path('events'),
       `2026-01-01 00:00:00.000+0000: event 'lifecycle' for domain '${domain}': ${event}\n`,
@@ -265,106 +201,30 @@ export class FakeHost implements ClosableHost {
 
   /** The saved memory of a domain is damaged. */
   damageSave(domain: string): void {
-    this.#write(path.join('domains', domain, 'managed-save'), 'corrupt\n');
+    this.write(path.join('domains', domain, 'managed-save'), 'corrupt\n');
   }
-
-  // --------------------------------------------------------------------------------------------------------- faults
-
-  /**
-   * Makes a program fail: `virsh` (nothing answers), a verb of it (`virsh start`), or any other program (`qemu-img`).
-   */
-  fail(what: string, fault: FakeFault = {}): void {
-    const [program, verb] = what.split(' ') as [string, string?];
-    if (verb !== undefined && program !== 'virsh') throw new Error(`only virsh has verbs: ${what}`);
-    if (!existsSync(path.join(FAKE_BIN, program))) this.#wrap(program);
-    const delay = fault.hang ? 'hang' : ((fault.delayMs ?? 0) / 1000).toString();
-    const exitCode = fault.exitCode ?? (fault.delayMs === undefined && !fault.hang ? 1 : 0);
-    const line = `${fault.times ?? -1} ${exitCode} ${delay} ${fault.after ? 'after' : 'before'}`;
-    const file = verb === undefined ? program : `${program}.${verb}`;
-    this.#write(path.join('faults', file), `${line}\n${fault.message === undefined ? '' : `${fault.message}\n`}`);
-  }
-
-  /** libvirtd is not there. */
-  stopLibvirtd(): void {
-    const socket = '/var/run/libvirt/libvirt-sock';
-    const message =
-      'error: failed to connect to the hypervisor\n' +
-      `error: Failed to connect socket to '${socket}': No such file or directory`;
-    this.fail('virsh', { message });
-  }
-
-  /** Takes back all faults, or one. */
-  heal(what?: string): void {
-    if (what === undefined) rmSync(this.path('faults'), { recursive: true });
-    else rmSync(this.path('faults', what.replace(' ', '.')), { force: true });
-    mkdirSync(this.path('faults'), { recursive: true });
-  }
-
-  /** Fills the file system of the world (made with `diskMiB`) but for so much. @returns gives the space back */
-  fillDisk(leaveKiB = 0): () => void {
-    if (!this.#mounted) throw new Error('only a world with a file system of its own (diskMiB) can be filled up');
-    const file = this.path('filler');
-    const stat = execFileSync('df', ['-k', '--output=avail', this.folder]).toString().split('\n')[1]!;
-    const sizeKiB = Math.max(0, Number(stat.trim()) - leaveKiB);
-    execFileSync('fallocate', ['-l', `${sizeKiB}KiB`, file]);
-    return () => rmSync(file, { force: true });
-  }
-
-  // ------------------------------------------------------------------------------------------------------------------
 
   /** Nothing for one that is being made or removed at this moment. */
   #readDomain(name: string): FakeDomain | undefined {
     const folder = path.join('domains', name);
     const has = (file: string) => existsSync(this.path(folder, file));
-    const xml = this.#lines(folder, has('config.xml') ? 'config.xml' : 'live.xml').join('\n');
+    const xml = this.lines(folder, has('config.xml') ? 'config.xml' : 'live.xml').join('\n');
     if (xml === '') return undefined;
-    const facts = this.#lines(folder, 'facts').map((line) => line.split('|'));
+    const facts = this.lines(folder, 'facts').map((line) => line.split('|'));
     const nics = facts.filter(([kind]) => kind === 'nic');
     return {
       name,
-      uuid: this.#lines(folder, 'uuid')[0] ?? '',
-      state: STATE_WORDS[this.#lines(folder, 'state')[0]?.split(' ')[0] ?? ''] ?? 'no state',
+      uuid: this.lines(folder, 'uuid')[0] ?? '',
+      state: STATE_WORDS[this.lines(folder, 'state')[0]?.split(' ')[0] ?? ''] ?? 'no state',
       persistent: has('config.xml'),
       hasManagedSave: has('managed-save'),
       autostart: has('autostart'),
-      boots: this.#lines(folder, 'boots').length,
+      boots: this.lines(folder, 'boots').length,
       disks: facts.filter(([kind]) => kind === 'disk').map((fact) => fact[4] ?? ''),
       macs: nics.map((nic) => nic[4] ?? ''),
       networks: nics.map((nic) => nic[2] ?? ''),
       snapshots: has('snapshots') ? readdirSync(this.path(folder, 'snapshots')) : [],
       xml,
     };
-  }
-
-  /** Puts a program before the real one that looks for its fault first. */
-  #wrap(program: string): void {
-    const file = this.path('bin', program);
-    const text = [
-      '#!/bin/sh',
-      `. ${FAKE_BIN}/faults.sh`,
-      `fault_before ${program} || exit $?`,
-      `PATH=\${PATH#*:} ${program} "$@" || exit $?`,
-      `fault_after ${program}`,
-    ];
-    writeFileSync(file, `${text.join('\n')}\n`);
-    chmodSync(file, 0o755);
-  }
-
-  /** In one go, for those who read it meanwhile. */
-  #write(file: string, text: string): void {
-    const whole = this.path(file);
-    const draft = `${whole}.draft`;
-    writeFileSync(draft, text);
-    renameSync(draft, whole);
-  }
-
-  #lines(...parts: string[]): string[] {
-    const file = this.path(...parts);
-    try {
-      return readFileSync(file, 'utf8').split('\n').filter(Boolean);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw error;
-    }
   }
 }

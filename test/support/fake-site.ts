@@ -12,18 +12,17 @@ import type { GuestConnector, GuestSession, GuestTarget } from '../../lib/host/g
 import { LocalHost } from '../../lib/host/local-host';
 import { Slots } from '../../lib/host/slots';
 import type { HostFacts } from '../../lib/model/reservation';
-import { STATE_IDS, stateName, type StateName } from '../../lib/model/states';
 import { DEFAULT_TIMINGS, type Timings } from '../../lib/model/timings';
 import { PluginRegistry } from '../../lib/plugins/registry';
 import type { JobMakerParts } from '../../lib/states/job-maker';
-import type { Database } from '../../lib/store/database';
-import type { FrontEnd, NewComputer, NewHost } from '../../lib/store/front-end';
+import type { NewComputer, NewHost } from '../../lib/store/front-end';
 import { openStore } from '../../lib/store/open-store';
-import type { Lease, Store } from '../../lib/store/store';
 import { MemoryLog } from '../fixtures/memory-log';
 import { NO_DELIVERIES } from './deliveries';
 import { FakeGuests } from './fake-guest';
 import { FakeHost } from './fake-host';
+import { FakeSiteRows } from './fake-site-rows';
+import { tracesInRows, tracesOn } from './fake-traces';
 
 export const USER_ADDRESS = '10.20.30.40';
 
@@ -37,7 +36,7 @@ export interface FakeSiteOptions {
   readonly database?: string;
 }
 
-export class FakeSite {
+export class FakeSite extends FakeSiteRows {
   readonly folder = mkdtempSync(path.join(tmpdir(), 'provisiond-site-'));
   readonly url: string;
   readonly log = new MemoryLog();
@@ -45,15 +44,10 @@ export class FakeSite {
   readonly guests = new Map<string, FakeGuests>();
   readonly timings: Timings;
   readonly config: Config;
-  store!: Store;
-  frontEnd!: FrontEnd;
-  database!: Database;
-  managementNodeId = 0;
-  image!: { imageId: number; revisionId: number; fileName: string };
-  lease!: Lease;
   private readonly places = new Map<string, Slots>();
 
   private constructor(private readonly options: FakeSiteOptions) {
+    super();
     this.url = options.database ?? `sqlite:${path.join(this.folder, 'db')}`;
     this.openStore();
     for (const name of options.hosts ?? ['host1']) {
@@ -133,51 +127,6 @@ export class FakeSite {
     close: async () => void (await Promise.all([...this.guests.values()].map((all) => all.close()))),
   };
 
-  // ------------------------------------------------------------------------------------------- what the front end does
-
-  async reserve(more: { minutes?: number; computer?: string } = {}): Promise<number> {
-    const wanted = { image: 'Tiny Linux', user: 'student', start: null, minutes: 60, ...more };
-    return (await this.frontEnd.addReservation(wanted)).requestId;
-  }
-
-  /** A reload or other request without a user (`simpleAddRequest`): state and last state the same, no log. */
-  async requestFor(computer: string, state: StateName): Promise<number> {
-    const { now, addSeconds } = this.database.dialect;
-    const times = await this.database.one<{ start: string; end: string }>(
-      `select ${now} as start, ${addSeconds(now, '1800')} as \`end\``,
-    );
-    const { id: computerid } = await this.computer(computer);
-    return this.database.transaction(async (tx) => {
-      const id = STATE_IDS[state];
-      const user = { userid: 2, daterequested: times!.start, ...times! };
-      const requestid = await tx.insert('request', { stateid: id, laststateid: id, ...user });
-      await tx.insert('reservation', {
-        requestid,
-        computerid,
-        imageid: this.image.imageId,
-        imagerevisionid: this.image.revisionId,
-        managementnodeid: this.managementNodeId,
-      });
-      return requestid;
-    });
-  }
-
-  /** Writes another state over a request, as the front end does: the last state stays what it is. */
-  async overwrite(requestId: number, state: StateName): Promise<void> {
-    await this.database.change('update request set stateid = ? where id = ?', [STATE_IDS[state], requestId]);
-  }
-
-  /** Moves the end of a reservation to so many seconds from now. */
-  async endIn(requestId: number, seconds: number): Promise<void> {
-    const { now, addSeconds } = this.database.dialect;
-    await this.database.change(`update request set \`end\` = ${addSeconds(now, '?')} where id = ?`, [
-      seconds,
-      requestId,
-    ]);
-  }
-
-  // ------------------------------------------------------------------------------------------- what the user does
-
   /** The guest shows a connection of the user from now on; or none any more. */
   userIsThere(computer = 'vm1', there = true): void {
     const script = /announced=\$3/; // of the OS module's look at connections
@@ -187,88 +136,11 @@ export class FakeSite {
     }
   }
 
-  // ------------------------------------------------------------------------------------------- what there is
-
-  /** `state/laststate`; null when the row is gone. */
-  async requestState(requestId: number): Promise<string | null> {
-    const row = await this.database.one<{ stateid: number; laststateid: number }>(
-      'select stateid, laststateid from request where id = ?',
-      [requestId],
-    );
-    return row ? `${stateName(row.stateid)}/${stateName(row.laststateid)}` : null;
-  }
-
-  async computer(name: string) {
-    const row = await this.database.one<{ id: number; stateid: number; currentimageid: number; guestKey: string }>(
-      `select c.id, c.stateid, c.currentimageid, g.hostkey as guestKey from computer c
-       left join provisiond_guest g on g.computerid = c.id where c.hostname = ?`,
-      [name],
-    );
-    return row!;
-  }
-
-  async computerState(name: string): Promise<StateName> {
-    return stateName((await this.computer(name)).stateid)!;
-  }
-
-  async logEnding(requestId: number): Promise<string | undefined> {
-    const sql = 'select ending from log where requestid = ?';
-    return (await this.database.one<{ ending: string }>(sql, [requestId]))?.ending;
-  }
-
-  /** The text of the loadlog row `failed`. */
-  async failure(requestId: number): Promise<string> {
-    const { timeline } = await this.frontEnd.show(requestId);
-    return timeline.filter(({ loadState }) => loadState === 'failed').at(-1)?.text ?? '';
-  }
-
   /** Everything that reservations make: on the hosts, in the guests, and in the computers' rows; a line each. */
   async traces(): Promise<string[]> {
-    const lines: string[] = [];
-    for (const [name, host] of this.hosts) lines.push(...this.onHost(name, host));
-    const rows = await this.database.rows<{ hostname: string; currentimageid: number; known: number }>(
-      `select c.hostname, c.currentimageid, g.computerid is not null as known from computer c
-       left join provisiond_guest g on g.computerid = c.id order by c.id`,
-    );
-    for (const { hostname, currentimageid, known } of rows) {
-      if (currentimageid !== 1) lines.push(`computer ${hostname} is said to hold image ${currentimageid}`);
-      if (known) lines.push(`the key of guest ${hostname} is known`);
-    }
-    const reloads = await this.database.rows('select id from request where stateid = ?', [STATE_IDS.reload]);
-    return [...lines, ...reloads.map(() => 'a reload is ordered')];
+    const onHosts = [...this.hosts].flatMap(([name, host]) => tracesOn(name, host, this.guests.get(name)!));
+    return [...onHosts, ...(await tracesInRows(this.database))];
   }
-
-  private onHost(name: string, host: FakeHost): string[] {
-    const domains = host
-      .domains()
-      .flatMap((domain) => [
-        `domain ${domain.name} on ${name}: ${domain.state}, started ${domain.boots} times`,
-        ...this.inGuest(name, domain.name).map((line) => `guest ${domain.name}: ${line}`),
-      ]);
-    const files = ['vms', 'xml'].flatMap((folder) =>
-      host
-        .files(folder)
-        .filter((file) => !file.endsWith('.load')) // the note of the fence stays
-        .map((file) => `file ${name}/${folder}/${file}`),
-    );
-    const entries = host.dhcpHosts('private', 'config').map(({ mac, ip }) => `address ${mac} ${ip} on ${name}`);
-    return [...domains, ...files, ...entries];
-  }
-
-  /** Marks of the image without their times, and the accounts. */
-  private inGuest(host: string, domain: string): string[] {
-    const guests = this.guests.get(host)!;
-    const marks = (guests.read(domain, '/root/currentimage.txt') ?? '').split('\n').filter(Boolean);
-    const accounts = (guests.read(domain, '/etc/passwd') ?? '').split('\n').filter((line) => /^student:/.test(line));
-    return [
-      ...marks
-        .filter((mark) => !mark.startsWith('imagerevision_datecreated='))
-        .map((mark) => mark.replace(/ ?\(.*\)$/, '')),
-      ...accounts.map((line) => `account ${line.split(':')[0]}`),
-    ];
-  }
-
-  // -------------------------------------------------------------------------------------------
 
   private readonly registry: PluginRegistry;
 
