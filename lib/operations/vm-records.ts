@@ -31,7 +31,7 @@ const RESUME_FAILED = 'resume failed';
 
 export class VmRecords {
   constructor(
-    private readonly store: Pick<OperationStore, 'writeVm' | 'tellVmEvents'>,
+    private readonly store: Pick<OperationStore, 'writeVm'>,
     private readonly log: Log,
   ) {}
 
@@ -39,12 +39,10 @@ export class VmRecords {
   async record(lease: Lease, computer: VmComputer, seen: Seen, more: Circumstances = {}): Promise<VmWrite | null> {
     const next = describe(computer, seen, more);
     if (next === null || isSame(computer.known, next)) return next;
-    await this.store.writeVm(lease, computer.id, next);
     const text = change(computer.known, next);
-    if (text === null) return next;
-    this.log.info(`${computer.shortName}: ${text}`);
-    const operationId = more.operationId ?? null;
-    await this.store.tellVmEvents([{ computerId: computer.id, operationId, kind: 'state', text }]);
+    const line = text === null ? undefined : { operationId: more.operationId ?? null, text };
+    await this.store.writeVm(lease, computer.id, next, line);
+    if (text !== null) this.log.info(`${computer.shortName}: ${text}`);
     return next;
   }
 }

@@ -93,6 +93,12 @@ export interface VmWrite extends Omit<VmRecord, 'secondsUp'> {
   readonly exited?: true;
 }
 
+/** A line of the history of a VM: its state became another. */
+export interface VmChange {
+  readonly operationId: number | null;
+  readonly text: string;
+}
+
 export interface OperationStore {
   /** Rows of this node that wait or are in somebody's hands, the oldest first. */
   pollOperations(lease: Lease): Promise<Operation[]>;
@@ -112,8 +118,8 @@ export interface OperationStore {
   vmComputer(computerId: number): Promise<VmComputer | null>;
   /** The virtual machines of this node that are assigned to a host. @param hostId the host's computer; left out: any */
   vmComputers(managementNodeId: number, hostId?: number): Promise<VmComputer[]>;
-  /** @throws LEASE_LOST */
-  writeVm(lease: Lease, computerId: number, vm: VmWrite): Promise<void>;
+  /** With a line of its history, where it has one: who reads the new state finds its reason. @throws LEASE_LOST */
+  writeVm(lease: Lease, computerId: number, vm: VmWrite, change?: VmChange): Promise<void>;
 }
 
 export interface OperationWish {

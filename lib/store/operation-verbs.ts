@@ -2,7 +2,7 @@
 import { isWaiting, STATE_IDS, WORKABLE_REQUEST_STATES } from '../model/states';
 import { ProvisiondError } from '../errors';
 import { groupsOf } from './allocation';
-import type { Database, Value } from './database';
+import type { Database, Queryable, Value } from './database';
 import { isDuplicate } from './database-errors';
 import { assertLease, leaseHeld } from './lease-verbs';
 import type {
@@ -174,7 +174,7 @@ async function pruneOperations(db: Database, lease: Lease, days: number): Promis
   return removed;
 }
 
-async function tellVmEvents(db: Database, events: readonly VmEvent[]): Promise<void> {
+export async function tellVmEvents(db: Queryable, events: readonly VmEvent[]): Promise<void> {
   if (events.length === 0) return;
   const places = events.map(() => `(${db.dialect.now}, ?, ?, ?, ?, ?)`).join(', ');
   await db.change(

@@ -3,12 +3,12 @@ import { whyUndeployed } from '../model/instance';
 import { CRASH_POLICIES, NOT_FOR_BASES, WHY_NOT_FOR_BASES } from '../model/vm-rules';
 import { type ExitReason, POWER_STATES } from '../model/vm-states';
 import { shortName } from '../model/names';
-import type { Database, Value } from './database';
+import type { Database, Queryable, Value } from './database';
 import type { Dialect } from './dialect';
 import { knownState } from './inbox-verbs';
 import { assertLease, leaseHeld } from './lease-verbs';
 import type { OperationStore, VmComputer, VmRecord, VmWrite } from './operation-store';
-import { managedBy, PENDING, WORKING_STATES } from './operation-verbs';
+import { managedBy, PENDING, tellVmEvents, WORKING_STATES } from './operation-verbs';
 import { HOST_COLUMNS } from './reservation-reader';
 import { type HostRow, toHost } from './reservation-rows';
 import type { Lease } from './store';
@@ -21,7 +21,13 @@ export function vmVerbs(db: Database): Pick<OperationStore, 'vmComputer' | 'vmCo
       hostId === undefined
         ? readComputers(db, `h.id is not null and ${managedBy('?', 'c.id')}`, [node])
         : readComputers(db, `h.id = ? and ${managedBy('?', 'c.id')}`, [hostId, node]),
-    writeVm: (lease, computerId, vm) => writeVm(db, lease, computerId, vm),
+    writeVm: (lease, computerId, vm, change) =>
+      change === undefined
+        ? writeVm(db, lease, computerId, vm)
+        : db.transaction(async (tx) => {
+            await writeVm(tx, lease, computerId, vm);
+            await tellVmEvents(tx, [{ ...change, computerId, kind: 'state' }]);
+          }),
   };
 }
 
@@ -137,7 +143,7 @@ function readNames(json: string | null): string[] {
   }
 }
 
-async function writeVm(db: Database, lease: Lease, computerId: number, vm: VmWrite): Promise<void> {
+async function writeVm(db: Queryable, lease: Lease, computerId: number, vm: VmWrite): Promise<void> {
   const { now, clock, overwrite } = db.dialect;
   const held = leaseHeld(db.dialect, lease);
   const values: Record<string, Value> = {

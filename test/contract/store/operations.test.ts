@@ -82,14 +82,39 @@ describeOnBoth('the inbox of operations', (current) => {
     const read = await t.store.vmComputer(vm!.id);
     expect(read).toMatchObject({ known: { ...known, secondsUp: expect.any(Number) }, afterCrash: 'restart' });
     expect([...read!.blocked]).toEqual([['pause', 'second']]);
-    await t.store.writeVm(t.lease, vm!.id, { ...known, powerState: 'Halted', up: 'gone' });
-    await t.store.tellVmEvents([{ computerId: vm!.id, operationId: null, kind: 'state', text: 'Running → Halted' }]);
+    const gone: VmWrite = { ...known, powerState: 'Halted', up: 'gone' };
+    await t.store.writeVm(t.lease, vm!.id, gone, { operationId: null, text: 'Running → Halted' });
     expect(await t.frontEnd.showVm('vm1.test')).toMatchObject({
       ...{ powerState: 'Halted', secondsUp: null, lastExitTime: expect.any(String), blocked: { pause: 'second' } },
       history: [{ kind: 'state', text: 'Running → Halted' }],
     });
     await t.frontEnd.blockOperation('vm1', 'pause', null);
     expect((await t.frontEnd.showVm('vm1')).blocked).toEqual({});
+  });
+
+  it('writes the state of a VM with its line of the history, or neither', async () => {
+    const t = current();
+    const [vm] = await t.store.vmComputers(t.managementNodeId);
+    const running: VmWrite = {
+      ...{ hostComputerId: vm!.host!.computerId, domain: 'vm1_x_1-v0', uuid: 'u', powerState: 'Running' },
+      ...{ lastPowerState: null, reason: 'running (booted)', fault: null, guestSleeping: false, lastExit: null },
+      ...{ allowed: [], up: 'started' },
+    };
+    const change = { operationId: null, text: 'not known → Running' };
+    await t.db.change('alter table provisiond_vm_event rename to away');
+    await expect(t.store.writeVm(t.lease, vm!.id, running, change)).rejects.toMatchObject({ code: 'SCHEMA_MISSING' });
+    expect((await t.store.vmComputer(vm!.id))!.known).toBeNull();
+    await t.db.change('alter table away rename to provisiond_vm_event');
+    await t.store.writeVm(t.lease, vm!.id, running, change);
+    const { history, powerState } = await t.frontEnd.showVm('vm1');
+    expect([powerState, history]).toMatchObject(['Running', [{ kind: 'state', text: change.text }]]);
+
+    const next = (await t.store.acquireLease(t.managementNodeId, 'test', 600))!;
+    const late = t.store.writeVm(t.lease, vm!.id, { ...running, powerState: 'Halted' }, { ...change, text: 'late' });
+    await expect(late).rejects.toMatchObject({ code: 'LEASE_LOST' });
+    expect(await t.frontEnd.showVm('vm1')).toMatchObject({ powerState: 'Running', history: [{ text: change.text }] });
+    await t.store.writeVm(next, vm!.id, { ...running, powerState: 'Paused' }, { ...change, text: 'Running → Paused' });
+    expect((await t.frontEnd.showVm('vm1')).history).toHaveLength(2);
   });
 
   it('prunes what is over, and asks for an end of what is not', async () => {
