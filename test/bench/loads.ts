@@ -1,10 +1,7 @@
 /** Loads by provisiond and by the raw script, in turns, so that both see the same machine. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { eventually } from '../support/eventually';
 import type { Site } from '../support/site';
-import { USER } from '../support/site-rows';
 import { stepNamed, stepsOf } from './daemon-log';
 import type { Measure } from './measure';
 import { cpuMs } from './process-cost';
@@ -89,17 +86,8 @@ async function loadOwn(site: Site, whileReserved = async () => {}): Promise<OwnL
 
 /** @returns milliseconds from the user's first words, for whom the daemon looks from time to time */
 async function logIn(site: Site, requestId: number): Promise<number> {
-  const leave = new AbortController();
-  const { address, password } = await site.frontEnd.show(requestId);
-  const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR'];
-  const visit = spawn(
-    'sshpass',
-    ['-e', 'ssh', ...options.flatMap((option) => ['-o', option]), `${USER}@${address}`, 'echo here; sleep 30'],
-    { env: { ...process.env, SSHPASS: password ?? '' }, stdio: ['ignore', 'pipe', 'inherit'], signal: leave.signal },
-  );
-  visit.once('error', () => {}); // that it was told to leave
+  const visit = await site.logIn(await site.frontEnd.show(requestId));
   try {
-    await once(visit.stdout, 'data');
     const cameAt = performance.now();
     await eventually(
       async () =>
@@ -109,7 +97,7 @@ async function logIn(site: Site, requestId: number): Promise<number> {
     );
     return performance.now() - cameAt;
   } finally {
-    leave.abort();
+    await visit.leave();
   }
 }
 

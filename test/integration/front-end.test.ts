@@ -26,11 +26,11 @@ describe('with the rows of the web front end and real guests', () => {
     web = new WebClient(site.database, site.managementNodeId, time);
     // So slow that the daemon looks in between.
     web.between = () => new Promise((resolve) => setTimeout(resolve, 30));
-  }, 60_000);
+  });
   afterEach(async () => {
     await site?.close();
     await server?.stop();
-  }, 60_000);
+  });
 
   const reserve = async (more: { forImaging?: boolean; minutes?: number; user?: string } = {}) => {
     const { imageId, revisionId } = site.image;
@@ -44,15 +44,12 @@ describe('with the rows of the web front end and real guests', () => {
 
   it('a user reserves, connects with what the page tells him, reinstalls, connects again, and ends', async () => {
     const requestId = await reserve();
-    const asUser = async (command: string) => {
-      const { address, password } = await web.connectData(requestId);
-      return site.asUser({ ...(await site.frontEnd.show(requestId)), address, password }, command);
-    };
+    const asUser = async (command: string) => site.asUser(await web.connectData(requestId), command);
     await web.connect(requestId, FROM);
     await eventually(async () => (await asUser('echo mine > note; id -un').catch(() => '')) === `${USER}\n`, 30);
-    const visit = asUser('sleep 8').catch(() => '');
+    const visit = await site.logIn(await web.connectData(requestId));
     await inUse(requestId);
-    await visit;
+    await visit.leave();
     await web.setEnd(requestId, 90);
     expect(await web.status(requestId)).toBe('ready');
 

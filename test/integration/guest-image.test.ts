@@ -1,10 +1,11 @@
 /** The lab's own guest, booted by libvirt: what the tests of loads and of the Linux OS module take for granted. */
 import { execFile } from 'node:child_process';
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from '../support/eventually';
 import { readLab } from '../support/lab';
+import { asUser, type UserAtMachine } from '../support/user-ssh';
 
 const execute = promisify(execFile);
 const NAME = 'guest-image-test';
@@ -30,23 +31,7 @@ function asRoot(command: string): Promise<string> {
   return run('ssh', ...options('BatchMode=yes'), '-i', lab.guestKeyFile, `root@${PRIVATE.address}`, command);
 }
 
-/** As a user: by password, on the public address. */
-function asUser(login: string, password: string, command: string): Promise<string> {
-  const ssh = ['ssh', ...options('PubkeyAuthentication=no'), `${login}@${PUBLIC.address}`, command];
-  return run('sshpass', '-p', password, ...ssh);
-}
-
-async function waitFor<T>(what: string, timeoutMs: number, attempt: () => Promise<T>): Promise<T> {
-  const deadline = Date.now() + timeoutMs;
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (Date.now() > deadline) throw new Error(`${what} within ${timeoutMs} ms`, { cause: error });
-      await sleep(100);
-    }
-  }
-}
+const anna: UserAtMachine = { login: 'anna', address: PUBLIC.address, password: 'pa:ss$1' };
 
 function domainXml(): string {
   return `<domain type='qemu'><name>${NAME}</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>
@@ -79,8 +64,15 @@ describe('the guest image of the lab', () => {
     const xmlFile = `${lab.folder}/${NAME}.xml`;
     writeFileSync(xmlFile, domainXml());
     await run('virsh', 'create', xmlFile);
-    await waitFor('the guest answers by ssh', 40_000, () => asRoot('true'));
-  }, 60_000);
+    await eventually(
+      () =>
+        asRoot('true').then(
+          () => true,
+          () => false,
+        ),
+      40,
+    );
+  });
 
   afterAll(async () => {
     if (await domainRuns()) await run('virsh', 'destroy', NAME);
@@ -89,11 +81,9 @@ describe('the guest image of the lab', () => {
   });
 
   it('takes the addresses that DHCP reserves for its two interfaces', async () => {
-    await waitFor('the public address', 5000, async () => {
-      const addresses = await asRoot('ip -o -4 address');
-      expect(addresses).toContain(`${PRIVATE.address}/24`);
-      expect(addresses).toContain(`${PUBLIC.address}/24`);
-    });
+    const addresses = () => asRoot('ip -o -4 address');
+    await eventually(async () => (await addresses()).includes(`${PUBLIC.address}/24`));
+    expect(await addresses()).toContain(`${PRIVATE.address}/24`);
   });
 
   it('is fresh: it says nothing of an image and has no user', async () => {
@@ -106,12 +96,14 @@ describe('the guest image of the lab', () => {
   });
 
   it('lets a user with a password in by the external sshd, and root not', async () => {
-    await asRoot(`useradd -m -s /bin/bash -u 2077 anna && echo 'anna:pa:ss$1' | chpasswd && service ext_sshd start`);
-    expect(await asUser('anna', 'pa:ss$1', 'id -u; pwd')).toBe('2077\n/home/anna');
+    await asRoot(
+      `useradd -m -s /bin/bash -u 2077 anna && echo '${anna.login}:${anna.password}' | chpasswd && service ext_sshd start`,
+    );
+    expect(await asUser(anna, 'id -u; pwd')).toBe('2077\n/home/anna\n');
     await asRoot(`echo root:toor | chpasswd`);
-    await expect(asUser('root', 'toor', 'true')).rejects.toThrow(/denied/);
-    await expect(asUser('anna', 'wrong', 'true')).rejects.toThrow(/denied/);
-  }, 20_000);
+    await expect(asUser({ ...anna, login: 'root', password: 'toor' }, 'true')).rejects.toThrow(/denied/);
+    await expect(asUser({ ...anna, password: 'wrong' }, 'true')).rejects.toThrow(/denied/);
+  });
 
   it('tells who starts and stops the external sshd how it stands', async () => {
     expect(await asRoot('service ext_sshd status')).toMatch(/is running/);
@@ -119,23 +111,20 @@ describe('the guest image of the lab', () => {
     expect(await asRoot('service ext_sshd status || echo code $?')).toMatch(/is stopped\ncode 3/);
     await asRoot('userdel -r anna');
     expect(await asRoot('ls /home')).toBe('');
-  }, 20_000);
+  });
 
   it('comes back after a reboot with what was written to it', async () => {
     await asRoot('echo kept > /root/note; sync');
-    const before = await asRoot('cat /proc/sys/kernel/random/boot_id');
+    const bootId = () => asRoot('cat /proc/sys/kernel/random/boot_id');
+    const before = await bootId();
     await asRoot('reboot').catch(() => undefined);
-    const note = await waitFor('the guest answers again', 40_000, async () => {
-      const answer = await asRoot('cat /proc/sys/kernel/random/boot_id /root/note');
-      expect(answer).not.toContain(before);
-      return answer;
-    });
-    expect(note).toMatch(/\nkept$/);
-  }, 60_000);
+    await eventually(async () => (await bootId().catch(() => before)) !== before, 40);
+    expect(await asRoot('cat /root/note')).toBe('kept');
+  });
 
   it('powers off when the power button is pressed, and its console tells of it', async () => {
     await run('virsh', 'shutdown', NAME);
-    await waitFor('the domain is off', 5000, async () => expect(await domainRuns()).toBe(false));
+    await eventually(async () => !(await domainRuns()));
     expect(readFileSync(CONSOLE, 'utf8')).toMatch(/guest: root mounted[\s\S]*guest: power button/);
-  }, 10_000);
+  });
 });

@@ -4,6 +4,7 @@ import type { GuestAccount, OsContext, OsModule } from '../../lib/plugins/api';
 import linux from '../../os-modules/linux';
 import { NamespaceGuest } from '../fixtures/namespace-guest';
 import { makeReservation, type ReservationParts } from '../fixtures/reservation';
+import { eventually } from '../support/eventually';
 
 const USER = '10.99.1.77';
 const OTHER = '10.99.1.78';
@@ -30,7 +31,7 @@ const bob: GuestAccount = { login: 'bob.b', uid: null, password: 'other', sshPub
 
   beforeAll(async () => {
     guest = await NamespaceGuest.start();
-  }, 30_000);
+  });
   afterAll(() => guest?.stop());
 
   /** An ssh log-in of a user from outside. @returns what the command printed, or that it was refused */
@@ -41,17 +42,16 @@ const bob: GuestAccount = { login: 'bob.b', uid: null, password: 'other', sshPub
     ]);
     return exitCode === 0 ? stdout.trim() : `refused with exit code ${exitCode}`;
   };
-  const eventually = async <T>(ask: () => Promise<T>, wanted: (value: T) => boolean): Promise<T> => {
-    for (let tries = 0; ; tries++) {
-      const value = await ask();
-      if (wanted(value) || tries === 50) return value;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+  /** @returns what is answered once it is as wanted, or at last. */
+  const settled = async <T>(ask: () => Promise<T>, wanted: (value: T) => boolean): Promise<T> => {
+    let value!: T;
+    await eventually(async () => wanted((value = await ask()))).catch(() => {}); // the caller expects it
+    return value;
   };
 
   /** Connected comes before logged in. */
   const commandsOfAlice = (count: number) =>
-    eventually(
+    settled(
       () => guest.ask('pgrep -cu alice sleep'),
       (running) => running === String(count),
     );
@@ -161,27 +161,27 @@ const bob: GuestAccount = { login: 'bob.b', uid: null, password: 'other', sshPub
     expect(await login('carol', USER, 'id -un')).toMatch(/^refused/);
     expect(await login('root', USER, 'id -un')).toMatch(/^refused/);
     expect(await guest.ask("ss -ltnH | awk '{ print $4 }' | sort")).toBe('10.99.0.2:22\n10.99.1.2:22');
-  }, 20_000);
+  });
 
   it('sees who is connected, and from where, but is not taken in by a port scan', async () => {
     const connected = () => stages.isUserConnected({ ...context(), remoteIp: USER, ignoredAddresses: [] });
     expect(await connected()).toBeNull();
     const scan = guest.run(['bash', '-c', 'exec 3<>/dev/tcp/10.99.1.2/22; sleep 1']);
-    await eventually(
+    await settled(
       () => guest.ask('ss -tnH state established'),
       (sockets) => sockets !== '',
     );
     expect(await connected()).toBeNull();
     await scan;
-    const elsewhere = login('alice', OTHER, 'sleep 30');
-    expect(await eventually(connected, (seen) => seen !== null)).toEqual({ remoteIp: OTHER });
-    const announced = login('alice', USER, 'sleep 30');
-    expect(await eventually(connected, (seen) => seen?.remoteIp === USER)).toEqual({ remoteIp: USER });
+    const elsewhere = login('alice', OTHER, 'sleep 300');
+    expect(await settled(connected, (seen) => seen !== null)).toEqual({ remoteIp: OTHER });
+    const announced = login('alice', USER, 'sleep 300');
+    expect(await settled(connected, (seen) => seen?.remoteIp === USER)).toEqual({ remoteIp: USER });
     await commandsOfAlice(2);
     await guest.ask('pkill -u alice');
     await Promise.all([elsewhere, announced]);
-    expect(await eventually(connected, (seen) => seen === null)).toBeNull();
-  }, 30_000);
+    expect(await settled(connected, (seen) => seen === null)).toBeNull();
+  });
 
   it('opens the ports of a filtering guest for anybody, narrows them to the user, and closes them', async () => {
     const rules = () => guest.ask('iptables -S vcl-reservation | grep -v ^-N');
@@ -208,15 +208,15 @@ const bob: GuestAccount = { login: 'bob.b', uid: null, password: 'other', sshPub
     for (let repeat = 0; repeat < 2; repeat++) await sanitize();
     expect(await guest.ask('getent passwd alice; ls /home; ls /etc/sudoers.d 2>/dev/null | grep vcl')).toBe('carol');
     expect(await guest.ask("ss -ltnH | awk '{ print $4 }'")).toBe('10.99.0.2:22');
-  }, 20_000);
+  });
 
   it('refuses to hand out a guest while somebody is connected', async () => {
     await reserve(alice);
     await stages.grantAccess({ ...context(), remoteIp: USER });
-    const session = login('alice', USER, 'sleep 30');
+    const session = login('alice', USER, 'sleep 300');
     await commandsOfAlice(1);
     await expect(stages.sanitize({ ...context(), accounts: [alice] })).rejects.toThrow(`connected from ${USER}`);
     await guest.ask('pkill -KILL -u alice');
     await session;
-  }, 20_000);
+  });
 });

@@ -9,13 +9,17 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Config } from '../../lib/config/config';
 import { loadConfig } from '../../lib/config/load';
-import type { NewComputer, NewHost, ReservationDetails } from '../../lib/store/front-end';
+import type { NewComputer, NewHost } from '../../lib/store/front-end';
 import { openStore } from '../../lib/store/open-store';
 import { readLab, type Lab } from './lab';
 import { connect, type Dialect, makeDatabase, SiteRows, USER } from './site-rows';
+import { asUser, logIn, type UserAtMachine } from './user-ssh';
 import { ownVmHost, type VmHost } from './vm-host';
 
 const run = promisify(execFile);
+
+/** Where the front end sends the user of a reservation. */
+type ConnectData = Pick<UserAtMachine, 'address' | 'password'>;
 
 export interface SiteOptions {
   readonly dialect?: Dialect;
@@ -212,17 +216,14 @@ export class Site extends SiteRows {
     return (await run('ssh', argv)).stdout;
   }
 
-  /** Runs a command in the guest as the user, with the password of the reservation. Keeps the session for `hold` s. */
-  async asUser({ address, password }: ReservationDetails, command: string, login = USER): Promise<string> {
-    const options = [
-      'StrictHostKeyChecking=no',
-      'UserKnownHostsFile=/dev/null',
-      'LogLevel=ERROR',
-      'ConnectTimeout=10',
-      'PubkeyAuthentication=no',
-    ];
-    const argv = ['-e', 'ssh', ...options.flatMap((option) => ['-o', option]), `${login}@${address}`, command];
-    return (await run('sshpass', argv, { env: { ...process.env, SSHPASS: password ?? '' } })).stdout;
+  /** Runs a command in the guest as the user, with the password of the reservation. */
+  asUser({ address, password }: ConnectData, command: string, login = USER): Promise<string> {
+    return asUser({ login, address, password }, command);
+  }
+
+  /** The user logs in, and stays until he leaves. */
+  logIn({ address, password }: ConnectData, login = USER): ReturnType<typeof logIn> {
+    return logIn({ login, address, password });
   }
 
   /** What is on the host that a reservation made: domains, disks, XML files, DHCP entries, half-written files. */
