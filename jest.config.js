@@ -16,7 +16,7 @@ const project = (displayName) => ({
     ...(process.env.PROVISIOND_LIFE ? [] : ['/test/xen/long/']),
   ],
   transform: { '\\.ts$': swc },
-  setupFilesAfterEnv: ['<rootDir>/test/support/patience.ts'],
+  setupFilesAfterEnv: ['<rootDir>/test/support/jest-setup.ts'],
 });
 
 module.exports = {

@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { chownSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { PluginRegistry } from '../../lib/plugins/registry';
 import { MemoryLog } from '../fixtures/memory-log';
 import { TestFolder } from '../fixtures/plugin-folder';
+import { untilRequest } from '../support/eventually';
 import { FakeDaemon } from '../support/fake-daemon';
 import { NO_FAKE_GUESTS } from '../support/fake-guest';
 import { FakeSite, USER_ADDRESS } from '../support/fake-site';
@@ -13,7 +13,6 @@ import { FakeSite, USER_ADDRESS } from '../support/fake-site';
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
 const ROOT = path.resolve(__dirname, '../..');
-const MINUTE = 60_000;
 
 /** The first example of a README, as it is printed. */
 const exampleOf = (readme: string) =>
@@ -106,14 +105,8 @@ class DropInSite {
     }
   }
 
-  private async until(requestId: number, ...states: (string | null)[]): Promise<string | null> {
-    const deadline = Date.now() + MINUTE;
-    for (;;) {
-      const now = await this.site.requestState(requestId);
-      if (states.includes(now)) return now;
-      if (Date.now() > deadline) throw new Error(`request ${requestId} is ${now} for a minute, not ${states.join()}`);
-      await pause(20);
-    }
+  private until(requestId: number, ...states: (string | null)[]): Promise<string | null> {
+    return untilRequest(this.site, requestId, states);
   }
 
   private kindOf(name: string): TestFolder {
@@ -127,57 +120,49 @@ const DROPPED_OS = { 'VCL::Module::OS::Linux': 'dropped-os' };
 
 wherever('a driver that is dropped in while the daemon runs', () => {
   const world = new DropInSite();
-  beforeAll(() => world.open(), MINUTE);
-  afterAll(() => world.close(), MINUTE);
+  beforeAll(() => world.open());
+  afterAll(() => world.close());
 
-  it(
-    'is used by the next reservation; changed or removed, those in flight keep what they began with',
-    async () => {
-      expect((await world.reserve()).why).toMatch(/'dropped', pinned for host host1, is not there; there are: /);
+  it('is used by the next reservation; changed or removed, those in flight keep what they began with', async () => {
+    expect((await world.reserve()).why).toMatch(/'dropped', pinned for host host1, is not there; there are: /);
 
-      world.drivers.write('dropped.js', driver('one'));
-      const first = await world.reserve('vm1');
-      expect([first.state, world.titles()]).toEqual(['pending/reserved', ['one']]);
+    world.drivers.write('dropped.js', driver('one'));
+    const first = await world.reserve('vm1');
+    expect([first.state, world.titles()]).toEqual(['pending/reserved', ['one']]);
 
-      world.drivers.write('dropped.js', driver('two'));
-      const second = await world.reserve('vm3');
-      expect([second.state, world.titles()]).toEqual(['pending/reserved', ['one', 'two']]);
-      const before = world.cleared(world.drivers).length;
-      await world.end(first.requestId);
-      expect(world.cleared(world.drivers).slice(before)).toBe('one ');
+    world.drivers.write('dropped.js', driver('two'));
+    const second = await world.reserve('vm3');
+    expect([second.state, world.titles()]).toEqual(['pending/reserved', ['one', 'two']]);
+    const before = world.cleared(world.drivers).length;
+    await world.end(first.requestId);
+    expect(world.cleared(world.drivers).slice(before)).toBe('one ');
 
-      rmSync(world.drivers.file('dropped.js'));
-      const third = await world.reserve('vm1');
-      expect([third.state, third.why]).toEqual(['failed/new', expect.stringContaining("'dropped', pinned for")]);
-      await world.end(second.requestId);
-      expect(world.cleared(world.drivers).slice(before)).toBe('one two ');
-      expect(await world.site.traces()).toEqual([]);
-      await world.end(third.requestId);
-      expect(await world.site.computerState('vm1')).toBe('available');
-    },
-    2 * MINUTE,
-  );
+    rmSync(world.drivers.file('dropped.js'));
+    const third = await world.reserve('vm1');
+    expect([third.state, third.why]).toEqual(['failed/new', expect.stringContaining("'dropped', pinned for")]);
+    await world.end(second.requestId);
+    expect(world.cleared(world.drivers).slice(before)).toBe('one two ');
+    expect(await world.site.traces()).toEqual([]);
+    await world.end(third.requestId);
+    expect(await world.site.computerState('vm1')).toBe('available');
+  });
 
-  it(
-    'carries a whole reservation as the README prints it',
-    async () => {
-      world.drivers.write('example.js', exampleOf('drivers'));
-      await world.pin('whole-copy');
-      const { requestId, state, why } = await world.reserve();
-      expect([state, why, world.titles()]).toEqual(['pending/reserved', '', ['a whole copy']]);
-      await world.end(requestId);
-      expect(await world.site.traces()).toEqual([]);
-      await world.pin('dropped');
-      rmSync(world.drivers.file('example.js'));
-    },
-    MINUTE,
-  );
+  it('carries a whole reservation as the README prints it', async () => {
+    world.drivers.write('example.js', exampleOf('drivers'));
+    await world.pin('whole-copy');
+    const { requestId, state, why } = await world.reserve();
+    expect([state, why, world.titles()]).toEqual(['pending/reserved', '', ['a whole copy']]);
+    await world.end(requestId);
+    expect(await world.site.traces()).toEqual([]);
+    await world.pin('dropped');
+    rmSync(world.drivers.file('example.js'));
+  });
 });
 
 wherever('an OS module that is dropped in while the daemon runs', () => {
   const world = new DropInSite();
-  beforeAll(() => world.open(DROPPED_OS), MINUTE);
-  afterAll(() => world.close(), MINUTE);
+  beforeAll(() => world.open(DROPPED_OS));
+  afterAll(() => world.close());
   const wordIn = (computer: string) => {
     const guests = world.site.guests.get('host2')!;
     const domain = world.site.hosts
@@ -187,32 +172,24 @@ wherever('an OS module that is dropped in while the daemon runs', () => {
     return guests.read(domain.name, '/root/word');
   };
 
-  it(
-    'is used by the next reservation; removed, those in flight keep what they began with',
-    async () => {
-      expect((await world.reserve('vm2')).why).toMatch(/OS module 'dropped-os' .* is not there; there are: /);
-      world.osModules.write('dropped-os.js', osModule('one'));
-      const first = await world.reserve('vm2');
-      expect([first.state, first.why, wordIn('vm2')]).toEqual(['pending/reserved', '', 'one\n']);
-      rmSync(world.osModules.file('dropped-os.js'));
-      await world.end(first.requestId);
-      expect((await world.reserve('vm2')).why).toMatch(/OS module 'dropped-os' .* is not there/);
-    },
-    2 * MINUTE,
-  );
+  it('is used by the next reservation; removed, those in flight keep what they began with', async () => {
+    expect((await world.reserve('vm2')).why).toMatch(/OS module 'dropped-os' .* is not there; there are: /);
+    world.osModules.write('dropped-os.js', osModule('one'));
+    const first = await world.reserve('vm2');
+    expect([first.state, first.why, wordIn('vm2')]).toEqual(['pending/reserved', '', 'one\n']);
+    rmSync(world.osModules.file('dropped-os.js'));
+    await world.end(first.requestId);
+    expect((await world.reserve('vm2')).why).toMatch(/OS module 'dropped-os' .* is not there/);
+  });
 
-  it(
-    'carries a whole reservation as the README prints it',
-    async () => {
-      const asDropped = exampleOf('os-modules').replace("name: 'appliance'", "name: 'dropped-os'");
-      world.osModules.write('example.js', asDropped);
-      const { requestId, state, why } = await world.reserve('vm2');
-      expect([state, why]).toEqual(['pending/reserved', '']);
-      await world.end(requestId);
-      rmSync(world.osModules.file('example.js'));
-    },
-    MINUTE,
-  );
+  it('carries a whole reservation as the README prints it', async () => {
+    const asDropped = exampleOf('os-modules').replace("name: 'appliance'", "name: 'dropped-os'");
+    world.osModules.write('example.js', asDropped);
+    const { requestId, state, why } = await world.reserve('vm2');
+    expect([state, why]).toEqual(['pending/reserved', '']);
+    await world.end(requestId);
+    rmSync(world.osModules.file('example.js'));
+  });
 });
 
 /** What may be wrong with a file before any of its hooks is called: text, reason, and what else is done to it. */
@@ -251,8 +228,8 @@ wherever.each(KINDS)('a bad file of a %s', (kind, computer, map, good, what) => 
   const world = new DropInSite();
   const name = kind === 'driver' ? 'dropped' : 'dropped-os';
   const folder = kind === 'driver' ? world.drivers : world.osModules;
-  beforeAll(() => world.open(map), MINUTE);
-  afterAll(() => world.close(), MINUTE);
+  beforeAll(() => world.open(map));
+  afterAll(() => world.close());
 
   it.each(BAD_FILES)(
     'that %s fails the reservation that needs it with the reason, is told of once, and harms nothing',
@@ -272,7 +249,6 @@ wherever.each(KINDS)('a bad file of a %s', (kind, computer, map, good, what) => 
       expect(world.warningsOf(file).slice(told)).toEqual([expect.stringMatching(reason)]);
       expect(readFileSync(file, 'utf8')).toBe(text(good)); // where it was, as it was
     },
-    2 * MINUTE,
   );
 
   const hook = kind === 'driver' ? 'preDefine' : 'postLoad';
@@ -281,33 +257,25 @@ wherever.each(KINDS)('a bad file of a %s', (kind, computer, map, good, what) => 
     ['never comes back', 'return new Promise(() => {})', /took longer than 2500 ms/],
     ['loops for ever', 'for (;;);', /did not return within 2500 ms/],
     ['ends the process', 'process.exit(7)', /called process\.exit, which would end the daemon/],
-  ])(
-    `that is bad in its ${hook}, which %s, is blamed by name, and leaves nothing`,
-    async (_fault, body, reason) => {
-      rmSync(folder.file(`${name}.js`), { force: true });
-      const file = folder.write(`${name}.js`, good(`async ${hook}() { ${body}; },`));
-      const { requestId, state, why } = await world.reserve(computer);
-      expect([state, why]).toEqual([
-        'failed/new',
-        expect.stringContaining(`${hook} of ${name === 'dropped' ? 'driver' : 'os-module'} '${name}' (${file})`),
-      ]);
-      expect(why).toMatch(reason);
-      expect(await world.site.traces()).toEqual([]);
-      await world.end(requestId);
-      expect(await world.site.computerState(computer)).toBe('available');
-    },
-    2 * MINUTE,
-  );
+  ])(`that is bad in its ${hook}, which %s, is blamed by name, and leaves nothing`, async (_fault, body, reason) => {
+    rmSync(folder.file(`${name}.js`), { force: true });
+    const file = folder.write(`${name}.js`, good(`async ${hook}() { ${body}; },`));
+    const { requestId, state, why } = await world.reserve(computer);
+    expect([state, why]).toEqual([
+      'failed/new',
+      expect.stringContaining(`${hook} of ${name === 'dropped' ? 'driver' : 'os-module'} '${name}' (${file})`),
+    ]);
+    expect(why).toMatch(reason);
+    expect(await world.site.traces()).toEqual([]);
+    await world.end(requestId);
+    expect(await world.site.computerState(computer)).toBe('available');
+  });
 
-  it(
-    'is forgotten as soon as it is mended',
-    async () => {
-      folder.write(`${name}.js`, good());
-      const { requestId, state, why } = await world.reserve(computer);
-      expect([state, why]).toEqual(['pending/reserved', '']);
-      await world.end(requestId);
-      expect(await world.site.traces()).toEqual([]);
-    },
-    MINUTE,
-  );
+  it('is forgotten as soon as it is mended', async () => {
+    folder.write(`${name}.js`, good());
+    const { requestId, state, why } = await world.reserve(computer);
+    expect([state, why]).toEqual(['pending/reserved', '']);
+    await world.end(requestId);
+    expect(await world.site.traces()).toEqual([]);
+  });
 });

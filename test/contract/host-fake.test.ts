@@ -42,7 +42,7 @@ describe('a fake world', () => {
     }
     await work;
     expect(looks).toBeGreaterThan(100);
-  }, 60_000);
+  });
 
   it('is gone when it is closed', async () => {
     await define('vm1');

@@ -115,13 +115,9 @@ describe('a plugin that is not fit for use', () => {
       ),
       /succeeds|all is well/,
     ],
-  ])(
-    'because it %s is told so',
-    async (_what, text, remark) => {
-      expect((await review(text)).join('\n')).toMatch(remark);
-    },
-    30_000,
-  );
+  ])('because it %s is told so', async (_what, text, remark) => {
+    expect((await review(text)).join('\n')).toMatch(remark);
+  });
 
   it.each(['driver', 'os-module'] as const)('is not what the skeleton of a new %s makes', async (kind) => {
     const file = folder.write('new.js', skeletonOf(kind, 'new-one'));

@@ -248,13 +248,13 @@ wherever('the fake virsh beside the real one', () => {
     write('no-network.xml', domainXml('lost', null, file('a.qcow2'), nic(MAC3, 'nonet')));
     write('no-bridge.xml', domainXml('lost', null, file('a.qcow2'), nic(MAC3, 'br987', 'bridge')));
     write('no-disk.xml', domainXml('lost', null, file('none.qcow2')));
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await fake.close();
     execFileSync(LAB, ['stop', file('host')], { stdio: 'inherit' });
     rmSync(folder, { recursive: true, force: true });
-  }, 60_000);
+  });
 
   it('says the same, word for word, all along a walk through its verbs', async () => {
     const differences: object[] = [];
@@ -274,7 +274,7 @@ wherever('the fake virsh beside the real one', () => {
       }
     }
     expect(differences).toEqual([]);
-  }, 180_000);
+  });
 
   it('offers the same domain types for the same architectures', async () => {
     const read = async (host: LocalHost | FakeHost) => {
@@ -288,5 +288,5 @@ wherever('the fake virsh beside the real one', () => {
     const kvm = ['virsh', '-q', 'domcapabilities', 'kvm'];
     const [played, truth] = [await fake.run(kvm, { expect: 'any' }), await real.run(kvm, { expect: 'any' })];
     expect(played).toEqual(truth);
-  }, 60_000);
+  });
 });

@@ -15,7 +15,7 @@ describe('an admin', () => {
     await site?.killDaemon();
     await site?.clear();
     await site?.close();
-  }, 90_000);
+  });
   afterAll(writeTable);
 
   const begun = async (): Promise<number> => {
@@ -42,68 +42,52 @@ describe('an admin', () => {
     await site.virsh('define', file);
   }
 
-  inLongForm(
-    'who destroys the domain in the middle of a load is told of in the reason',
-    async () => {
-      await round('virsh destroy in the middle of a load', 'P3 P4', async () => {
-        site = await Site.open({ settings: IMPATIENT });
-        const requestId = await begun();
-        await site.virsh('destroy', await ownDomain());
-        await failed(requestId, /shut off/);
-        await clean();
-      });
-    },
-    150_000,
-  );
+  inLongForm('who destroys the domain in the middle of a load is told of in the reason', async () => {
+    await round('virsh destroy in the middle of a load', 'P3 P4', async () => {
+      site = await Site.open({ settings: IMPATIENT });
+      const requestId = await begun();
+      await site.virsh('destroy', await ownDomain());
+      await failed(requestId, /shut off/);
+      await clean();
+    });
+  });
 
-  inLongForm(
-    'who destroys and undefines it leaves files that are cleared',
-    async () => {
-      await round('virsh destroy and undefine in the middle of a load', 'P3 P4', async () => {
-        site = await Site.open({ settings: IMPATIENT });
-        const requestId = await begun();
-        const name = await ownDomain();
-        await site.virsh('destroy', name);
-        await site.virsh('undefine', name);
-        await failed(requestId, /no domain|GUEST_NO_ANSWER|DOMAIN_NOT_FOUND/);
-        await clean();
-      });
-    },
-    150_000,
-  );
+  inLongForm('who destroys and undefines it leaves files that are cleared', async () => {
+    await round('virsh destroy and undefine in the middle of a load', 'P3 P4', async () => {
+      site = await Site.open({ settings: IMPATIENT });
+      const requestId = await begun();
+      const name = await ownDomain();
+      await site.virsh('destroy', name);
+      await site.virsh('undefine', name);
+      await failed(requestId, /no domain|GUEST_NO_ANSWER|DOMAIN_NOT_FOUND/);
+      await clean();
+    });
+  });
 
-  inLongForm(
-    'who deletes the overlay under a running guest costs nothing but the guest',
-    async () => {
-      await round('overlay deleted under a running guest', 'P3 P5', async () => {
-        site = await Site.open();
-        const requestId = await begun();
-        const [disk] = (await site.virsh('domblklist', await ownDomain())).match(/\/\S+\.qcow2/) ?? [];
-        rmSync(disk!);
-        await end(requestId);
-        await clean();
-        expect(existsSync(site.masterFile)).toBe(true);
-      });
-    },
-    150_000,
-  );
+  inLongForm('who deletes the overlay under a running guest costs nothing but the guest', async () => {
+    await round('overlay deleted under a running guest', 'P3 P5', async () => {
+      site = await Site.open();
+      const requestId = await begun();
+      const [disk] = (await site.virsh('domblklist', await ownDomain())).match(/\/\S+\.qcow2/) ?? [];
+      rmSync(disk!);
+      await end(requestId);
+      await clean();
+      expect(existsSync(site.masterFile)).toBe(true);
+    });
+  });
 
-  inLongForm(
-    'who deletes the base does not keep what was loaded from being cleared',
-    async () => {
-      await round('base image deleted under an overlay', 'P3 P5', async () => {
-        site = await Site.open();
-        const requestId = await begun();
-        rmSync(site.masterFile);
-        await end(requestId);
-        await clean();
-        const next = await site.reserve({ computer: 'vm1' });
-        await failed(next, /IMAGE_NOT_FOUND/);
-        await clean();
-      });
-    },
-    150_000,
-  );
+  inLongForm('who deletes the base does not keep what was loaded from being cleared', async () => {
+    await round('base image deleted under an overlay', 'P3 P5', async () => {
+      site = await Site.open();
+      const requestId = await begun();
+      rmSync(site.masterFile);
+      await end(requestId);
+      await clean();
+      const next = await site.reserve({ computer: 'vm1' });
+      await failed(next, /IMAGE_NOT_FOUND/);
+      await clean();
+    });
+  });
 
   it('who stops the network is told how to start it, and nobody is blamed but the host', async () => {
     await round('network of the guests stopped', 'P3', async () => {
@@ -119,7 +103,7 @@ describe('an admin', () => {
       }
       await clean();
     });
-  }, 90_000);
+  });
 
   const things: [string, string][] = [
     ['MAC', "<interface type='network'><mac address='52:54:00:0A:0B:0C'/><source network='private'/></interface>"],
@@ -139,6 +123,5 @@ describe('an admin', () => {
         await clean({ wild: ['of-an-admin'] });
       });
     },
-    90_000,
   );
 });

@@ -26,7 +26,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
   // What boots is told in the same rows on both, and takes minutes: on one of them.
   const once = dialect === 'sqlite' || EVERY ? it : leaveOut;
   let site: Site;
-  afterEach(() => site?.close(), 60_000);
+  afterEach(() => site?.close());
 
   /** Reserves and expects the failure: row, log, text, computer, host. */
   async function expectFailure({ code, says, computer = 'available', leaves = [] }: Failure): Promise<void> {
@@ -63,14 +63,14 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
       await open();
       rmSync(site.masterFile);
       await expectFailure({ code: 'IMAGE_NOT_FOUND', says: /vmwarelinux-TinyLinux\d+-v0 is not in .*images/ });
-    }, 60_000);
+    });
 
     it('that is no qcow2 file at all is refused before it is booted', async () => {
       await open();
       chmodSync(site.masterFile, 0o644);
       writeFileSync(site.masterFile, 'not an image');
       await expectFailure({ code: 'IMAGE_UNTRUSTED', says: /vmwarelinux-TinyLinux/ });
-    }, 60_000);
+    });
 
     it('that would read another file of the host is refused', async () => {
       await open();
@@ -88,42 +88,38 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
         '1M',
       ]);
       await expectFailure({ code: 'IMAGE_UNTRUSTED', says: /backing file/ });
-    }, 60_000);
+    });
 
-    once(
-      'without our key is blamed, not the computer',
-      async () => {
-        await open({ settings: { guestBootTimeoutMs: 25_000 } });
-        await site.stopDaemon();
-        await site.database('managementnode').update({ keys: site.lab.sshKeyFile });
-        await site.startDaemon();
-        await expectFailure({ code: 'GUEST_LOGIN_REFUSED', says: /vm1/ });
-      },
-      90_000,
-    );
+    once('without our key is blamed, not the computer', async () => {
+      await open({ settings: { guestBootTimeoutMs: 25_000 } });
+      await site.stopDaemon();
+      await site.database('managementnode').update({ keys: site.lab.sshKeyFile });
+      await site.startDaemon();
+      await expectFailure({ code: 'GUEST_LOGIN_REFUSED', says: /vm1/ });
+    });
 
     it('of an operating system without a module says which module is missing', async () => {
       await open();
       await site.database('OS').where({ name: 'vmwarelinux' }).update({ moduleid: 26 });
       await expectFailure({ code: 'OS_MODULE_NOT_FOUND', says: /VCL::Module::OS::OSX/ });
-    }, 60_000);
+    });
   });
 
   describe('a host', () => {
     it('that does not answer fails the request after some tries, and keeps the computer', async () => {
       await open({ host: { port: 2 }, settings: { retryAttempts: 2 } });
       await expectFailure({ code: 'HOST_UNREACHABLE', says: /host1/ });
-    }, 60_000);
+    });
 
     it('that shows another key than the pinned one is not trusted', async () => {
       await open({ host: { hostKey: `SHA256:${'A'.repeat(43)}` } });
       await expectFailure({ code: 'HOST_KEY_MISMATCH', says: /host1/ });
-    }, 60_000);
+    });
 
     it('whose pinned driver is not there says which there are', async () => {
       await open({ host: { driver: 'hyperspace' } });
       await expectFailure({ code: 'DRIVER_NOT_FOUND', says: /hyperspace.*kvm/s });
-    }, 60_000);
+    });
 
     it('that two drivers claim is refused with both names and how to pin one', async () => {
       const folder = path.join('/var/tmp', `provisiond-test-${process.pid}`);
@@ -134,7 +130,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
       } finally {
         rmSync(folder, { recursive: true, force: true });
       }
-    }, 60_000);
+    });
 
     it('whose driver throws is not blamed for it', async () => {
       const folder = path.join('/var/tmp', `provisiond-test-${process.pid}`);
@@ -145,12 +141,12 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
       } finally {
         rmSync(folder, { recursive: true, force: true });
       }
-    }, 60_000);
+    });
 
     it('without the network of its profile says which networks it has', async () => {
       await open({ host: { privateNetwork: 'atlantis' } });
       await expectFailure({ code: 'NETWORK_NOT_FOUND', says: /atlantis/ });
-    }, 60_000);
+    });
 
     it('whose disk is full says where and how much is needed', async () => {
       await open({ withoutDaemon: true });
@@ -162,75 +158,55 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
       } finally {
         execFileSync('umount', [site.vms]);
       }
-    }, 60_000);
+    });
   });
 
   describe('a guest', () => {
     const faulty = (fault: string) => makeGuest(fault, { GUEST_FAULT: fault });
     const impatient = { guestBootTimeoutMs: 12_000 };
 
-    once(
-      'that never boots is told apart by its silence: no lease, no ping',
-      async () => {
-        await open({ imageFile: faulty('no-boot'), settings: impatient });
-        await expectFailure({
-          code: 'GUEST_NO_ANSWER',
-          says: /domain running.*, no DHCP lease, no answer to ping/,
-          computer: 'failed',
-        });
-      },
-      90_000,
-    );
+    once('that never boots is told apart by its silence: no lease, no ping', async () => {
+      await open({ imageFile: faulty('no-boot'), settings: impatient });
+      await expectFailure({
+        code: 'GUEST_NO_ANSWER',
+        says: /domain running.*, no DHCP lease, no answer to ping/,
+        computer: 'failed',
+      });
+    });
 
-    once(
-      'that panics shows its last words',
-      async () => {
-        await open({ imageFile: faulty('panic'), settings: impatient });
-        await expectFailure({ code: 'GUEST_NO_ANSWER', says: /panic/i, computer: 'failed' });
-      },
-      90_000,
-    );
+    once('that panics shows its last words', async () => {
+      await open({ imageFile: faulty('panic'), settings: impatient });
+      await expectFailure({ code: 'GUEST_NO_ANSWER', says: /panic/i, computer: 'failed' });
+    });
 
-    once(
-      'that comes up without a network shows that its console went on',
-      async () => {
-        await open({ imageFile: faulty('no-network'), settings: impatient });
-        await expectFailure({ code: 'GUEST_NO_ANSWER', says: /no DHCP lease.*console/s, computer: 'failed' });
-      },
-      90_000,
-    );
+    once('that comes up without a network shows that its console went on', async () => {
+      await open({ imageFile: faulty('no-network'), settings: impatient });
+      await expectFailure({ code: 'GUEST_NO_ANSWER', says: /no DHCP lease.*console/s, computer: 'failed' });
+    });
 
-    once(
-      'without an ssh server is seen to answer ping',
-      async () => {
-        await open({ imageFile: faulty('no-ssh'), settings: { guestBootTimeoutMs: 20_000 } }); // it has to come up
-        await expectFailure({ code: 'GUEST_NO_ANSWER', says: /answers ping, ssh port closed/, computer: 'failed' });
-      },
-      90_000,
-    );
+    once('without an ssh server is seen to answer ping', async () => {
+      await open({ imageFile: faulty('no-ssh'), settings: { guestBootTimeoutMs: 20_000 } }); // it has to come up
+      await expectFailure({ code: 'GUEST_NO_ANSWER', says: /answers ping, ssh port closed/, computer: 'failed' });
+    });
   });
 
   describe('a foreign domain', () => {
     const foreign = (name: string) => `<domain type='qemu'><name>${name}</name><memory unit='MiB'>64</memory>
     <os><type>hvm</type></os></domain>`;
 
-    once(
-      'that has the name we need is reported and never touched',
-      async () => {
-        await open();
-        const name = `vm1_TinyLinux_${site.image.imageId}-v0x`;
-        const file = path.join(site.folder, 'foreign.xml');
-        writeFileSync(file, foreign(name));
-        await site.virsh('define', file);
-        const requestId = await site.reserve({ computer: 'vm1' });
-        await site.waitUntilReady(requestId);
-        await site.taint('192.168.121.11');
-        await site.frontEnd.end(requestId);
-        await site.waitForRequest(requestId, null, 30);
-        expect(await site.domains()).toEqual([name]);
-      },
-      90_000,
-    );
+    once('that has the name we need is reported and never touched', async () => {
+      await open();
+      const name = `vm1_TinyLinux_${site.image.imageId}-v0x`;
+      const file = path.join(site.folder, 'foreign.xml');
+      writeFileSync(file, foreign(name));
+      await site.virsh('define', file);
+      const requestId = await site.reserve({ computer: 'vm1' });
+      await site.waitUntilReady(requestId);
+      await site.taint('192.168.121.11');
+      await site.frontEnd.end(requestId);
+      await site.waitForRequest(requestId, null, 30);
+      expect(await site.domains()).toEqual([name]);
+    });
 
     it('whose DHCP entry has our guest’s address is named', async () => {
       await open();
@@ -242,23 +218,19 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
       } finally {
         await site.virsh('net-update', 'private', 'delete', 'ip-dhcp-host', entry, '--live', '--config');
       }
-    }, 60_000);
+    });
   });
 
-  once(
-    'an address that is leased to another MAC is not waited for in vain',
-    async () => {
-      await open();
-      const requestId = await site.reserve({ computer: 'vm1' });
-      await site.waitUntilReady(requestId);
-      await site.taint('192.168.121.11');
-      await site.frontEnd.end(requestId);
-      await site.waitForRequest(requestId, null, 30);
-      await site.database('computer').where({ hostname: 'vm1' }).update({ eth0macaddress: '52:54:00:77:77:77' });
-      await expectFailure({ code: 'ADDRESS_TAKEN', says: /leased to MAC 52:54:00:\S+ until/, computer: 'failed' });
-    },
-    90_000,
-  );
+  once('an address that is leased to another MAC is not waited for in vain', async () => {
+    await open();
+    const requestId = await site.reserve({ computer: 'vm1' });
+    await site.waitUntilReady(requestId);
+    await site.taint('192.168.121.11');
+    await site.frontEnd.end(requestId);
+    await site.waitForRequest(requestId, null, 30);
+    await site.database('computer').where({ hostname: 'vm1' }).update({ eth0macaddress: '52:54:00:77:77:77' });
+    await expectFailure({ code: 'ADDRESS_TAKEN', says: /leased to MAC 52:54:00:\S+ until/, computer: 'failed' });
+  });
 
   describe('a row', () => {
     it('of a computer without a host says that it must be assigned', async () => {
@@ -268,7 +240,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
       await site.startDaemon();
       await eventually(async () => (await site.requestState(requestId)) === 'failed/new', 20);
       expect(await site.failure(requestId)).toContain('COMPUTER_NOT_ASSIGNED');
-    }, 60_000);
+    });
 
     it.each(['image', 'checkpoint'])(
       'in state %s, with an image that users have already, is put aside with a clear error',
@@ -284,7 +256,6 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
         expect(await site.computerState('vm1')).toBe('maintenance');
         expect(await site.inGuest('192.168.121.11', 'echo runs')).toBe('runs\n');
       },
-      90_000,
     );
 
     it.each([
@@ -296,38 +267,34 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
       ['the computer’s name', 'computer', 'hostname', 'vm1;reboot'],
       ['the profile’s datastore', 'vmprofile', 'datastorepath', '/var/lib;touch /tmp/hacked'],
       ['the profile’s network', 'vmprofile', 'virtualswitch0', "private'/><script/>"],
-    ])(
-      'with a hostile string as %s does no harm',
-      async (_what, table, column, value) => {
-        await open({ withoutDaemon: true });
-        const requestId = await site.reserve({ computer: 'vm1' });
-        const changed = await site
-          .database(table)
-          .modify(
-            (query) =>
-              void (table === 'user'
-                ? query.where({ unityid: 'student' })
-                : table === 'computer'
-                  ? query.where({ hostname: 'vm1' })
-                  : table === 'vmprofile'
-                    ? query.where({ profilename: 'host1' })
-                    : query.where({ [table === 'image' ? 'id' : 'imageid']: site.image.imageId })),
-          )
-          .update({ [column]: value });
-        expect(changed).toBeGreaterThan(0);
-        await site.startDaemon();
-        await eventually(
-          async () => /^(failed\/new|pending\/reserved)$/.test((await site.requestState(requestId)) ?? ''),
-          60,
-        );
-        expect(existsSync('/tmp/hacked')).toBe(false);
-        if ((await site.requestState(requestId)) === 'failed/new') {
-          expect(await site.failure(requestId)).toMatch(/\([A-Z_]+\)/);
-          expect(await site.failure(requestId)).not.toContain('INTERNAL');
-          expect(await site.leftovers()).toEqual([]);
-        }
-      },
-      90_000,
-    );
+    ])('with a hostile string as %s does no harm', async (_what, table, column, value) => {
+      await open({ withoutDaemon: true });
+      const requestId = await site.reserve({ computer: 'vm1' });
+      const changed = await site
+        .database(table)
+        .modify(
+          (query) =>
+            void (table === 'user'
+              ? query.where({ unityid: 'student' })
+              : table === 'computer'
+                ? query.where({ hostname: 'vm1' })
+                : table === 'vmprofile'
+                  ? query.where({ profilename: 'host1' })
+                  : query.where({ [table === 'image' ? 'id' : 'imageid']: site.image.imageId })),
+        )
+        .update({ [column]: value });
+      expect(changed).toBeGreaterThan(0);
+      await site.startDaemon();
+      await eventually(
+        async () => /^(failed\/new|pending\/reserved)$/.test((await site.requestState(requestId)) ?? ''),
+        60,
+      );
+      expect(existsSync('/tmp/hacked')).toBe(false);
+      if ((await site.requestState(requestId)) === 'failed/new') {
+        expect(await site.failure(requestId)).toMatch(/\([A-Z_]+\)/);
+        expect(await site.failure(requestId)).not.toContain('INTERNAL');
+        expect(await site.leftovers()).toEqual([]);
+      }
+    });
   });
 });

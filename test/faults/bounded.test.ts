@@ -22,7 +22,7 @@ const MORE_MIB = 16;
 
 wherever('a daemon that works load after load', () => {
   let fault: FaultSite | undefined;
-  afterEach(() => fault?.close(), 60_000);
+  afterEach(() => fault?.close());
   afterAll(writeTable);
 
   it(`has no more files open and no more memory after ${LOADS} loads`, async () => {

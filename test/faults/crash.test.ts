@@ -3,8 +3,6 @@
  * end nothing is left over. The steps come from the state handlers' own lists, so new ones are covered without work.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { loadSteps } from '../../lib/libvirt/load-steps';
@@ -15,7 +13,8 @@ import { audit } from '../support/auditor';
 import { LONG, round, ROUNDS, writeTable } from '../support/fault-table';
 import { eventually } from '../support/eventually';
 import { Site } from '../support/site';
-import { USER, type Dialect } from '../support/site-rows';
+import { TEST_LIMIT_MS } from '../support/patience';
+import type { Dialect } from '../support/site-rows';
 
 /** Of the short form. */
 const SHORT = ['make the disks', 'define the domain', 'power on the domain'];
@@ -57,12 +56,12 @@ describe.each(dialects)('kill -9 at a step border, on %s', (dialect) => {
   let site: Site;
   beforeAll(async () => {
     site = await Site.open({ dialect, withoutDaemon: true });
-  }, 60_000);
-  afterAll(() => site?.close(), 60_000);
+  });
+  afterAll(() => site?.close());
   afterEach(async () => {
     await site.killDaemon();
     await site.clear();
-  }, 60_000);
+  });
 
   const state: WorkableState = 'new';
   const loads = pointsOf(stepsToTry(state), dialect).map((point) => ({ state, point }));
@@ -81,7 +80,6 @@ describe.each(dialects)('kill -9 at a step border, on %s', (dialect) => {
         expect(await audit(audited(site))).toEqual([]);
       });
     },
-    90_000,
   );
 
   const ends = pointsOf(stepsOf('deleted'), dialect);
@@ -98,7 +96,6 @@ describe.each(dialects)('kill -9 at a step border, on %s', (dialect) => {
         expect(await audit(audited(site))).toEqual([]);
       });
     },
-    90_000,
   );
 
   // Most of the rounds are on the fake world: random-kills.test.ts.
@@ -120,13 +117,13 @@ describe.each(dialects)('kill -9 at a step border, on %s', (dialect) => {
         await site.waitForRequest(requestId, null, 30);
         expect(await audit(audited(site))).toEqual([]);
       });
-    }, 90_000);
+    });
   }
 });
 
 describe('a whole life', () => {
   let site: Site;
-  afterEach(() => site?.close(), 60_000);
+  afterEach(() => site?.close());
 
   it('with a kill -9 after each step still gives the user the machine, and takes it back', async () => {
     site = await Site.open({ dialect: LONG ? 'sqlite' : 'mysql', withoutDaemon: true });
@@ -148,9 +145,9 @@ describe('a whole life', () => {
       await crashThrough('reserved', async () => (await site.loadStates(requestId)).includes('noinitialconnection'));
       await site.startDaemon();
       await eventually(async () => (await site.asUser(shown, 'true').catch(() => 'refused')) === '', 40);
-      const session = logIn(shown.address!, shown.password!);
+      const visit = await site.logIn(shown);
       await eventually(async () => (await site.computerState('vm1')) === 'inuse', 40);
-      session.kill();
+      await visit.leave();
       expect(ready.password).toBe(shown.password);
       expect(await audit(audited(site), { inHand: [requestId] })).toEqual([]);
       await site.killDaemon();
@@ -162,7 +159,7 @@ describe('a whole life', () => {
     });
     expect(dead).toEqual(expect.arrayContaining(stepsBeforeGuest('new')));
     expect(dead).toEqual(expect.arrayContaining(['wait for the guest', 'set up the guest', 'add the user']));
-  }, 280_000);
+  }, 3 * TEST_LIMIT_MS);
 });
 
 // ----------------------------------------------------------------------------------------------------
@@ -219,15 +216,4 @@ async function setState(site: Site, requestId: number, state: WorkableState): Pr
     .database('request')
     .where({ id: requestId })
     .update({ stateid: STATE_IDS[state], laststateid: STATE_IDS[state] });
-}
-
-/** A user who logs in and stays. */
-function logIn(address: string, password: string): ChildProcess {
-  const options = ['-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null'];
-  const session = spawn('sshpass', ['-e', 'ssh', ...options, `${USER}@${address}`, 'sleep 60'], {
-    env: { ...process.env, SSHPASS: password },
-    stdio: 'ignore',
-  });
-  void once(session, 'exit');
-  return session;
 }

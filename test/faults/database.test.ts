@@ -32,19 +32,19 @@ describe('a load goes on through the faults of its database', () => {
     const connection = new URL(server.url);
     connection.pathname = new URL(site.config.database).pathname;
     other = knex({ client: 'mysql2', connection: connection.toString(), pool: { min: 0 } });
-  }, 90_000);
+  });
   afterEach(async () => {
     await site?.killDaemon();
     await site?.clear();
     await site?.startDaemon();
-  }, 60_000);
+  });
   afterAll(async () => {
     await site?.close();
     await admin?.destroy();
     await other?.destroy();
     server?.stop();
     writeTable();
-  }, 60_000);
+  });
 
   /** A load in whose middle the fault comes and goes; then a second reservation, to see that new work is taken up. */
   async function through(name: string, fault: () => Promise<void>): Promise<void> {
@@ -76,130 +76,98 @@ describe('a load goes on through the faults of its database', () => {
         await pause(300 + Math.random() * 500);
       }
     });
-  }, 150_000);
+  });
 
-  inLongForm(
-    'connections that are cut again and again',
-    async () => {
-      await through('all connections of the daemon cut, ten times', async () => {
-        for (let cut = 0; cut < 10; cut++) {
-          const [rows] = (await admin.raw("select id from information_schema.processlist where user = 'plain'")) as [
-            { id: number }[],
-          ];
-          for (const { id } of rows) await admin.raw(`kill ${id}`).catch(() => {});
-          await pause(250);
-        }
-      });
-    },
-    150_000,
-  );
+  inLongForm('connections that are cut again and again', async () => {
+    await through('all connections of the daemon cut, ten times', async () => {
+      for (let cut = 0; cut < 10; cut++) {
+        const [rows] = (await admin.raw("select id from information_schema.processlist where user = 'plain'")) as [
+          { id: number }[],
+        ];
+        for (const { id } of rows) await admin.raw(`kill ${id}`).catch(() => {});
+        await pause(250);
+      }
+    });
+  });
 
-  inLongForm(
-    'read-only for a while',
-    async () => {
-      await through('MariaDB read-only for 4 s', async () => {
-        await admin.raw('set global read_only = 1');
-        await pause(4000);
-        await admin.raw('set global read_only = 0');
-      });
-    },
-    150_000,
-  );
+  inLongForm('read-only for a while', async () => {
+    await through('MariaDB read-only for 4 s', async () => {
+      await admin.raw('set global read_only = 1');
+      await pause(4000);
+      await admin.raw('set global read_only = 0');
+    });
+  });
 
-  inLongForm(
-    'connections that are cut in the middle of a transaction',
-    async () => {
-      await through('MariaDB: connections of the daemon cut in the middle of a transaction, for 7 s', async () => {
-        const inTransaction = `select t.trx_mysql_thread_id as id from information_schema.innodb_trx t
+  inLongForm('connections that are cut in the middle of a transaction', async () => {
+    await through('MariaDB: connections of the daemon cut in the middle of a transaction, for 7 s', async () => {
+      const inTransaction = `select t.trx_mysql_thread_id as id from information_schema.innodb_trx t
         join information_schema.processlist p on p.id = t.trx_mysql_thread_id where p.user = 'plain'`;
-        let cut = 0;
-        // A transaction of the daemon lasts a millisecond: locks held against it make some last longer. The load may wait for its
-        // guest meanwhile and write nothing; the heart beats every 5 s.
-        const holding = holdRows(7000, 300, ['managementnode']);
-        // InnoDB looks at its transactions anew only when nobody has asked for a tenth of a second.
-        for (const until = Date.now() + 7000; Date.now() < until; await pause(120)) {
-          const [rows] = (await admin.raw(inTransaction)) as [{ id: number }[]];
-          cut += rows.length;
-          for (const { id } of rows) await admin.raw(`kill ${id}`).catch(() => {});
-        }
-        await holding;
-        expect(cut).toBeGreaterThan(0);
-      });
-    },
-    150_000,
-  );
+      let cut = 0;
+      // A transaction of the daemon lasts a millisecond: locks held against it make some last longer. The load may wait for its
+      // guest meanwhile and write nothing; the heart beats every 5 s.
+      const holding = holdRows(7000, 300, ['managementnode']);
+      // InnoDB looks at its transactions anew only when nobody has asked for a tenth of a second.
+      for (const until = Date.now() + 7000; Date.now() < until; await pause(120)) {
+        const [rows] = (await admin.raw(inTransaction)) as [{ id: number }[]];
+        cut += rows.length;
+        for (const { id } of rows) await admin.raw(`kill ${id}`).catch(() => {});
+      }
+      await holding;
+      expect(cut).toBeGreaterThan(0);
+    });
+  });
 
-  inLongForm(
-    'connections that are cut while they are idle',
-    async () => {
-      await through('MariaDB: idle connections of the daemon killed, for 4 s', async () => {
-        const idle = "select id from information_schema.processlist where user = 'plain' and command = 'Sleep'";
-        let cut = 0;
-        for (const until = Date.now() + 4000; Date.now() < until; await pause(100)) {
-          const [rows] = (await admin.raw(idle)) as [{ id: number }[]];
-          cut += rows.length;
-          for (const { id } of rows) await admin.raw(`kill ${id}`).catch(() => {});
-        }
-        expect(cut).toBeGreaterThan(0);
-      });
-    },
-    150_000,
-  );
+  inLongForm('connections that are cut while they are idle', async () => {
+    await through('MariaDB: idle connections of the daemon killed, for 4 s', async () => {
+      const idle = "select id from information_schema.processlist where user = 'plain' and command = 'Sleep'";
+      let cut = 0;
+      for (const until = Date.now() + 4000; Date.now() < until; await pause(100)) {
+        const [rows] = (await admin.raw(idle)) as [{ id: number }[]];
+        cut += rows.length;
+        for (const { id } of rows) await admin.raw(`kill ${id}`).catch(() => {});
+      }
+      expect(cut).toBeGreaterThan(0);
+    });
+  });
 
-  inLongForm(
-    'locks that are held for longer than it waits for one',
-    async () => {
-      await through('MariaDB: rows of the daemon locked for 14 s (its wait is 10 s)', () => holdRows(14_000, 14_000));
-    },
-    180_000,
-  );
+  inLongForm('locks that are held for longer than it waits for one', async () => {
+    await through('MariaDB: rows of the daemon locked for 14 s (its wait is 10 s)', () => holdRows(14_000, 14_000));
+  });
 
-  inLongForm(
-    'deadlocks',
-    async () => {
-      await through('MariaDB: deadlocks forced until the server has counted three', async () => {
-        const deadlocks = async () => {
-          const [[row]] = (await admin.raw("show global status like 'Innodb_deadlocks'")) as [[{ Value: string }]];
-          return Number(row.Value);
-        };
-        const before = await deadlocks();
-        const deadline = Date.now() + 20_000;
-        while ((await deadlocks()) < before + 3 && Date.now() < deadline) {
-          await Promise.all([lockBothWays(['computer', 'request']), lockBothWays(['request', 'computer'])]);
-        }
-        expect(await deadlocks()).toBeGreaterThanOrEqual(before + 3);
-      });
-    },
-    180_000,
-  );
+  inLongForm('deadlocks', async () => {
+    await through('MariaDB: deadlocks forced until the server has counted three', async () => {
+      const deadlocks = async () => {
+        const [[row]] = (await admin.raw("show global status like 'Innodb_deadlocks'")) as [[{ Value: string }]];
+        return Number(row.Value);
+      };
+      const before = await deadlocks();
+      const deadline = Date.now() + 20_000;
+      while ((await deadlocks()) < before + 3 && Date.now() < deadline) {
+        await Promise.all([lockBothWays(['computer', 'request']), lockBothWays(['request', 'computer'])]);
+      }
+      expect(await deadlocks()).toBeGreaterThanOrEqual(before + 3);
+    });
+  });
 
-  inLongForm(
-    'no connection left for it',
-    async () => {
-      await through('MariaDB: all connections taken for 5 s', async () => {
-        const greedy = knex({ client: 'mysql2', connection: server.url, pool: { min: 0, max: 60 } });
-        await admin.raw('set global max_connections = 20');
-        const taken = Array.from({ length: 60 }, () => greedy.raw('select sleep(5)').catch(() => {}));
-        await cutPlain();
-        await Promise.all(taken);
-        await admin.raw('set global max_connections = 200');
-        await greedy.destroy();
-      });
-    },
-    180_000,
-  );
+  inLongForm('no connection left for it', async () => {
+    await through('MariaDB: all connections taken for 5 s', async () => {
+      const greedy = knex({ client: 'mysql2', connection: server.url, pool: { min: 0, max: 60 } });
+      await admin.raw('set global max_connections = 20');
+      const taken = Array.from({ length: 60 }, () => greedy.raw('select sleep(5)').catch(() => {}));
+      await cutPlain();
+      await Promise.all(taken);
+      await admin.raw('set global max_connections = 200');
+      await greedy.destroy();
+    });
+  });
 
-  inLongForm(
-    'gone for 2 minutes',
-    async () => {
-      await through('MariaDB gone for 2 minutes', async () => {
-        server.kill();
-        await pause(120_000);
-        server.restart();
-      });
-    },
-    300_000,
-  );
+  inLongForm('gone for 2 minutes', async () => {
+    await through('MariaDB gone for 2 minutes', async () => {
+      server.kill();
+      await pause(120_000);
+      server.restart();
+    });
+  });
 
   async function cutPlain(): Promise<void> {
     const own = "select id from information_schema.processlist where user = 'plain'";

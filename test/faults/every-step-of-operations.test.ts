@@ -28,11 +28,10 @@ const ROUNDS: readonly Round[] = OPERATION_SCENES.flatMap((scene, place) =>
     return moments.map((moment) => ({ scene, kind: scene.kind, point: `${name}:${moment}` }));
   }),
 );
-const LIMIT_MS = 120_000;
 
 wherever('kill -9 at a step border of an operation, in the fake world', () => {
   let fault: FaultSite | undefined;
-  afterEach(() => fault?.close(), LIMIT_MS);
+  afterEach(() => fault?.close());
   afterAll(writeTable);
 
   it('has a scene for every kind of operation on VMs', () => {
@@ -67,7 +66,6 @@ wherever('kill -9 at a step border of an operation, in the fake world', () => {
         expect(await fault.audit()).toEqual([]);
       });
     },
-    LIMIT_MS,
   );
 });
 

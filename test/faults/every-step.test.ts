@@ -9,6 +9,7 @@ import { STATE_HANDLERS } from '../../lib/states';
 import type { CrashMoment } from '../../lib/steps/crash-point';
 import { NO_FAKE_GUESTS } from '../support/fake-guest';
 import { EVERY, LONG, round, writeTable } from '../support/fault-table';
+import { eventually } from '../support/eventually';
 import { FaultSite } from '../support/fault-site';
 import { SCENES as ORDINARY, type Scene, StateWorld, used } from '../support/state-world';
 
@@ -75,7 +76,7 @@ const states = WORKABLE_REQUEST_STATES;
 
 wherever('kill -9 at a step border, in the fake world', () => {
   let fault: FaultSite | undefined;
-  afterEach(() => fault?.close(), 60_000);
+  afterEach(() => fault?.close());
   afterAll(writeTable);
 
   it('has a scene for every state that is worked', () => {
@@ -92,7 +93,6 @@ wherever('kill -9 at a step border, in the fake world', () => {
         await dieAndGoOn(fault, world.requestId, state, point);
       });
     },
-    120_000,
   );
 });
 
@@ -134,10 +134,11 @@ async function dieAndGoOn(fault: FaultSite, requestId: number, state: WorkableSt
 }
 
 async function until(what: () => Promise<boolean>, seconds: number, fault: FaultSite): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  while (!(await what())) {
-    if (Date.now() > deadline)
-      throw new Error(`not so within ${seconds} s: ${what.toString()}\n${fault.lastWords(30)}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
+  await eventually(what, seconds).catch((cause: Error) => {
+    throw new Error(
+      `${cause.message}
+${fault.lastWords(30)}`,
+      { cause },
+    );
+  });
 }

@@ -102,16 +102,16 @@ describe('work that wakes up late', () => {
   beforeAll(async () => {
     site = await Site.open({ withoutDaemon: true, settings: { leaseSeconds: 8 } });
     flock = new StoppingFlock(site.folder);
-  }, 60_000);
+  });
   afterEach(async () => {
     await site.killDaemon();
     await site.clear();
-  }, 60_000);
+  });
   afterAll(async () => {
     flock?.close();
     await site?.close();
     writeTable();
-  }, 60_000);
+  });
 
   async function end(requestId: number): Promise<void> {
     await site.frontEnd.end(requestId);
@@ -144,32 +144,27 @@ describe('work that wakes up late', () => {
         await end(requestId);
       });
     },
-    120_000,
   );
 
-  inLongForm(
-    'a removal that wakes up late does not take what the next reservation has',
-    async () => {
-      await round('removal stopped, daemon killed, next reservation loaded, removal goes on', 'P1 P5', async () => {
-        const first = await site.reserve({ computer: 'vm1' });
-        await site.startDaemon();
-        await eventually(() => isLoaded(site, first), 60);
-        flock.stopAt('undefine');
-        await site.frontEnd.end(first);
-        await flock.stopped();
-        await site.killDaemon();
-        await site.startDaemon();
-        await site.waitForRequest(first, null, 40);
-        const second = await site.reserve({ computer: 'vm1' });
-        await eventually(() => isLoaded(site, second), 60);
-        const before = await sight(site);
-        await flock.goOn();
-        expect(await sight(site)).toEqual(before);
-        await end(second);
-      });
-    },
-    150_000,
-  );
+  inLongForm('a removal that wakes up late does not take what the next reservation has', async () => {
+    await round('removal stopped, daemon killed, next reservation loaded, removal goes on', 'P1 P5', async () => {
+      const first = await site.reserve({ computer: 'vm1' });
+      await site.startDaemon();
+      await eventually(() => isLoaded(site, first), 60);
+      flock.stopAt('undefine');
+      await site.frontEnd.end(first);
+      await flock.stopped();
+      await site.killDaemon();
+      await site.startDaemon();
+      await site.waitForRequest(first, null, 40);
+      const second = await site.reserve({ computer: 'vm1' });
+      await eventually(() => isLoaded(site, second), 60);
+      const before = await sight(site);
+      await flock.goOn();
+      expect(await sight(site)).toEqual(before);
+      await end(second);
+    });
+  });
 
   it('a daemon that slept past its lease finds itself replaced, and harms nothing', async () => {
     await round('daemon asleep past its lease, standby takes over, daemon wakes up', 'P1 P2', async () => {
@@ -195,5 +190,5 @@ describe('work that wakes up late', () => {
       }
       await end(requestId);
     });
-  }, 150_000);
+  });
 });

@@ -52,7 +52,7 @@ describe('a load', () => {
     await site?.close();
     await proxy?.close();
     proxy = undefined;
-  }, 90_000);
+  });
   afterAll(writeTable);
 
   async function clearUp(...requestIds: number[]): Promise<void> {
@@ -64,62 +64,50 @@ describe('a load', () => {
   const begun = (requestId: number) =>
     eventually(async () => (await site.loadStates(requestId)).includes('startload'), 20);
 
-  inLongForm(
-    'goes on when libvirtd is killed in its middle and started again',
-    async () => {
-      await round('libvirtd killed with kill -9 in a load and restarted', 'P2 P3', async () => {
-        site = await Site.open({ settings: { retryAttempts: 6, retryDelayMs: 500 } });
-        const requestId = await site.reserve({ computer: 'vm1' });
-        await begun(requestId);
-        process.kill(libvirtd(), 'SIGKILL');
-        await pause(1500);
-        startLibvirtd();
-        await libvirtdAnswers();
-        await startedUp(site, requestId);
-        await clearUp(requestId);
-      });
-    },
-    150_000,
-  );
+  inLongForm('goes on when libvirtd is killed in its middle and started again', async () => {
+    await round('libvirtd killed with kill -9 in a load and restarted', 'P2 P3', async () => {
+      site = await Site.open({ settings: { retryAttempts: 6, retryDelayMs: 500 } });
+      const requestId = await site.reserve({ computer: 'vm1' });
+      await begun(requestId);
+      process.kill(libvirtd(), 'SIGKILL');
+      await pause(1500);
+      startLibvirtd();
+      await libvirtdAnswers();
+      await startedUp(site, requestId);
+      await clearUp(requestId);
+    });
+  });
 
-  inLongForm(
-    'goes on when libvirtd hangs for longer than a command may take',
-    async () => {
-      await round('libvirtd stopped (SIGSTOP) longer than the time limit of a command', 'P2 P3 P7', async () => {
-        site = await Site.open({ settings: { retryAttempts: 6, retryDelayMs: 500, commandTimeoutMs: 3000 } });
-        const requestId = await site.reserve({ computer: 'vm1' });
-        await begun(requestId);
-        const pid = libvirtd();
-        process.kill(pid, 'SIGSTOP');
-        try {
-          await pause(5000);
-        } finally {
-          process.kill(pid, 'SIGCONT');
-        }
-        await startedUp(site, requestId);
-        await clearUp(requestId);
-      });
-    },
-    150_000,
-  );
+  inLongForm('goes on when libvirtd hangs for longer than a command may take', async () => {
+    await round('libvirtd stopped (SIGSTOP) longer than the time limit of a command', 'P2 P3 P7', async () => {
+      site = await Site.open({ settings: { retryAttempts: 6, retryDelayMs: 500, commandTimeoutMs: 3000 } });
+      const requestId = await site.reserve({ computer: 'vm1' });
+      await begun(requestId);
+      const pid = libvirtd();
+      process.kill(pid, 'SIGSTOP');
+      try {
+        await pause(5000);
+      } finally {
+        process.kill(pid, 'SIGCONT');
+      }
+      await startedUp(site, requestId);
+      await clearUp(requestId);
+    });
+  });
 
-  inLongForm(
-    'goes on when the way to the host breaks again and again',
-    async () => {
-      await round('ssh cut with RST five times in a load', 'P2 P3', async () => {
-        proxy = await TcpProxy.to(22);
-        site = await Site.open({ host: { port: proxy.port }, settings: { retryAttempts: 12 } });
-        const requestId = await site.reserve({ computer: 'vm1' });
-        for (let cut = 0; cut < 5; cut++) {
-          await pause(300 + Math.random() * 300);
-          proxy.reset();
-        }
-        await startedUp(site, requestId);
-        await clearUp(requestId);
-      });
-    },
-    150_000,
-  );
+  inLongForm('goes on when the way to the host breaks again and again', async () => {
+    await round('ssh cut with RST five times in a load', 'P2 P3', async () => {
+      proxy = await TcpProxy.to(22);
+      site = await Site.open({ host: { port: proxy.port }, settings: { retryAttempts: 12 } });
+      const requestId = await site.reserve({ computer: 'vm1' });
+      for (let cut = 0; cut < 5; cut++) {
+        await pause(300 + Math.random() * 300);
+        proxy.reset();
+      }
+      await startedUp(site, requestId);
+      await clearUp(requestId);
+    });
+  });
 
   it('on another host is not held up by a host that swallows everything', async () => {
     await round('one host is a black hole, the other works', 'P7', async () => {
@@ -145,7 +133,7 @@ describe('a load', () => {
       await startedUp(site, hung, 90);
       await clearUp(hung, well);
     });
-  }, 200_000);
+  });
 
   it('fails with the reason when the disk is full, and leaves nothing', async () => {
     await round('folder of the disks is full', 'P3', async () => {
@@ -161,31 +149,27 @@ describe('a load', () => {
         execFileSync('umount', ['-l', site.vms]);
       }
     });
-  }, 90_000);
+  });
 
-  inLongForm(
-    'fails with the reason when the disk fills up in the middle of it, and leaves nothing',
-    async () => {
-      await round('folder of the XML files is full, after the disk was made', 'P3', async () => {
-        site = await Site.open({ withoutDaemon: true });
-        const { xmlDirectory } = site.config;
-        mkdirSync(xmlDirectory, { mode: 0o700 });
-        execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k,mode=700', 'tmpfs', xmlDirectory]);
-        try {
-          execFileSync('sh', ['-c', 'cat /dev/zero > "$1/filler" 2>/dev/null || true', 'sh', xmlDirectory]);
-          await site.startDaemon();
-          const requestId = await site.reserve({ computer: 'vm1' });
-          await eventually(async () => (await site.requestState(requestId)) === 'failed/new', 60);
-          expect(await site.failure(requestId)).toMatch(/HOST_DISK_FULL/);
-          expect(await site.computerState('vm1')).toBe('available');
-        } finally {
-          execFileSync('umount', ['-l', xmlDirectory]);
-        }
-        expect(await audit({ ...site.config, vms: site.vms, datastore: site.datastore })).toEqual([]);
-      });
-    },
-    120_000,
-  );
+  inLongForm('fails with the reason when the disk fills up in the middle of it, and leaves nothing', async () => {
+    await round('folder of the XML files is full, after the disk was made', 'P3', async () => {
+      site = await Site.open({ withoutDaemon: true });
+      const { xmlDirectory } = site.config;
+      mkdirSync(xmlDirectory, { mode: 0o700 });
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k,mode=700', 'tmpfs', xmlDirectory]);
+      try {
+        execFileSync('sh', ['-c', 'cat /dev/zero > "$1/filler" 2>/dev/null || true', 'sh', xmlDirectory]);
+        await site.startDaemon();
+        const requestId = await site.reserve({ computer: 'vm1' });
+        await eventually(async () => (await site.requestState(requestId)) === 'failed/new', 60);
+        expect(await site.failure(requestId)).toMatch(/HOST_DISK_FULL/);
+        expect(await site.computerState('vm1')).toBe('available');
+      } finally {
+        execFileSync('umount', ['-l', xmlDirectory]);
+      }
+      expect(await audit({ ...site.config, vms: site.vms, datastore: site.datastore })).toEqual([]);
+    });
+  });
 
   inLongForm(
     'fails with the reason when its file system has gone read-only, and goes on when that is mended',
@@ -208,29 +192,24 @@ describe('a load', () => {
         expect(await audit({ ...site.config, vms: site.vms, datastore: site.datastore })).toEqual([]);
       });
     },
-    240_000,
   );
 
-  inLongForm(
-    'is late, not wrong, when the disk of the host is slow',
-    async () => {
-      await round('qemu-img takes 4 s for everything', 'P3', async () => {
-        site = await Site.open();
-        const folder = path.join(site.folder, 'slow');
-        mkdirSync(folder);
-        copyFileSync('/usr/bin/qemu-img', path.join(folder, 'qemu-img.real'));
-        writeFileSync(path.join(folder, 'qemu-img'), `#!/bin/sh\nsleep 4\nexec ${folder}/qemu-img.real "$@"\n`);
-        [folder, `${folder}/qemu-img`, `${folder}/qemu-img.real`].forEach((file) => chmodSync(file, 0o755));
-        execFileSync('mount', ['--bind', path.join(folder, 'qemu-img'), '/usr/bin/qemu-img']);
-        try {
-          const requestId = await site.reserve({ computer: 'vm1' });
-          await startedUp(site, requestId, 90);
-          await clearUp(requestId);
-        } finally {
-          execFileSync('umount', ['-l', '/usr/bin/qemu-img']);
-        }
-      });
-    },
-    200_000,
-  );
+  inLongForm('is late, not wrong, when the disk of the host is slow', async () => {
+    await round('qemu-img takes 4 s for everything', 'P3', async () => {
+      site = await Site.open();
+      const folder = path.join(site.folder, 'slow');
+      mkdirSync(folder);
+      copyFileSync('/usr/bin/qemu-img', path.join(folder, 'qemu-img.real'));
+      writeFileSync(path.join(folder, 'qemu-img'), `#!/bin/sh\nsleep 4\nexec ${folder}/qemu-img.real "$@"\n`);
+      [folder, `${folder}/qemu-img`, `${folder}/qemu-img.real`].forEach((file) => chmodSync(file, 0o755));
+      execFileSync('mount', ['--bind', path.join(folder, 'qemu-img'), '/usr/bin/qemu-img']);
+      try {
+        const requestId = await site.reserve({ computer: 'vm1' });
+        await startedUp(site, requestId, 90);
+        await clearUp(requestId);
+      } finally {
+        execFileSync('umount', ['-l', '/usr/bin/qemu-img']);
+      }
+    });
+  });
 });

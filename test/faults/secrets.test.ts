@@ -61,7 +61,7 @@ afterAll(writeTable);
 if (LONG)
   describe('secrets, with real hosts and guests,', () => {
     let site: Site;
-    afterEach(() => site?.close(), 60_000);
+    afterEach(() => site?.close());
 
     it('are in no argument, log, story, error or XML', async () => {
       await round('canaries for secrets in a whole life (real parts)', 'P11', async () => {
@@ -111,12 +111,12 @@ if (LONG)
         );
         for (const file of files) expect((statSync(file).mode & 0o077).toString(8)).toBe('0');
       });
-    }, 300_000);
+    });
   });
 
 wherever('secrets, in the fake world, whose guests are processes of this machine,', () => {
   let fault: FaultSite | undefined;
-  afterEach(() => fault?.close(), 60_000);
+  afterEach(() => fault?.close());
 
   it('are in no argument, log or story', async () => {
     await round('canaries for secrets in a whole life (fake world)', 'P11', async () => {
@@ -147,7 +147,7 @@ wherever('secrets, in the fake world, whose guests are processes of this machine
         },
       );
     });
-  }, 240_000);
+  });
 });
 
 describe('the command line', () => {
@@ -164,5 +164,5 @@ describe('the command line', () => {
       expect(said).not.toContain('CanaryOnTheLine42');
       expect(said).not.toBe('');
     }
-  }, 90_000);
+  });
 });

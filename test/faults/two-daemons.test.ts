@@ -96,18 +96,14 @@ wherever('two daemons of one management node', () => {
     await fault?.close();
     server?.stop();
     [fault, server] = [undefined, undefined];
-  }, 60_000);
+  });
 
-  inLongForm(
-    'on SQLite: one works, the other takes over when it is killed, and nothing is done twice',
-    async () => {
-      await round('two daemons on SQLite, the active one killed', 'P1 P2', async () => {
-        fault = await FaultSite.open();
-        await takeTurns(fault, [fault.site.url, fault.site.url]);
-      });
-    },
-    240_000,
-  );
+  inLongForm('on SQLite: one works, the other takes over when it is killed, and nothing is done twice', async () => {
+    await round('two daemons on SQLite, the active one killed', 'P1 P2', async () => {
+      fault = await FaultSite.open();
+      await takeTurns(fault, [fault.site.url, fault.site.url]);
+    });
+  });
 
   it('on MariaDB: one works, the other takes over when it is killed, and nothing is done twice', async () => {
     await round('two daemons on MariaDB, the active one killed', 'P1 P2', async () => {
@@ -116,7 +112,7 @@ wherever('two daemons of one management node', () => {
       fault = await FaultSite.open({ database });
       await takeTurns(fault, [database, database]);
     });
-  }, 240_000);
+  });
 });
 
 // ----------------------------------------------------------------------------------------------------
@@ -140,12 +136,12 @@ if (LONG)
     let cluster: ReturnType<typeof startGalera>;
     beforeAll(() => {
       cluster = startGalera();
-    }, 180_000);
+    });
     afterAll(() => {
       if (!cluster) return;
       spawnSync(GALERA, ['stop', cluster.folder]);
       rmSync(cluster.folder, { recursive: true, force: true });
-    }, 60_000);
+    });
 
     const urlsOf = async (name: string) => {
       const admin = openDatabase(cluster!.urls[0]!);
@@ -191,7 +187,7 @@ if (LONG)
           await site.close();
         }
       });
-    }, 180_000);
+    });
 
     it('one works, the other takes over when it is killed; a server without quorum is waited for', async () => {
       if (!cluster) return;
@@ -225,5 +221,5 @@ if (LONG)
         await fault!.killDaemon();
         expect(await fault!.audit()).toEqual([]);
       }).finally(() => fault?.close());
-    }, 300_000);
+    });
   });

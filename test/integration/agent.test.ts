@@ -10,7 +10,6 @@ import { ask, ended, well } from '../support/operate';
 import { eventually } from '../support/eventually';
 import { Site } from '../support/site';
 
-const LIMIT_MS = 240_000;
 const ADDRESS = '192.168.121.11';
 const CAPTURE = { appliance: 'shop', requireQuiesce: true, timeoutSeconds: 10 };
 
@@ -40,80 +39,64 @@ beforeAll(async () => {
   await eventually(agentAnswers, 60);
   await site.frontEnd.createAppliance('shop');
   await site.frontEnd.addToAppliance('shop', ['vm1']);
-}, LIMIT_MS);
-afterAll(async () => site.close(), LIMIT_MS);
+});
+afterAll(async () => site.close());
 
 describe('the capture of a guest with an agent', () => {
-  it(
-    'freezes its file systems for the beginning only: when no copy can be begun they are thawed, and the guest goes on',
-    async () => {
-      await inGuest('echo 3 > /run/freeze-seconds');
-      const { id } = await ask(site, null, 'capture_instances', CAPTURE);
-      await eventually(isFreezing, 60);
-      execFileSync('mount', ['--bind', site.datastore, site.datastore]);
-      execFileSync('mount', ['-o', 'remount,bind,ro', site.datastore]);
-      try {
-        expect(await ended(site, { id })).toMatchObject({ state: 'failed', error: { code: 'LIBVIRT_FAILED' } });
-      } finally {
-        execFileSync('umount', [site.datastore]);
-      }
-      expect((await freezes()).at(-1)).toBe('thaw');
-      expect(await askAgent('guest-fsfreeze-status')).toBe('thawed');
-      expect(await inGuest('echo written > /root/note && sync && cat /root/note')).toBe('written\n');
-      expect(unfinished()).toEqual([]);
-      expect(await site.frontEnd.listInstances()).toEqual([]);
-    },
-    LIMIT_MS,
-  );
+  it('freezes its file systems for the beginning only: when no copy can be begun they are thawed, and the guest goes on', async () => {
+    await inGuest('echo 3 > /run/freeze-seconds');
+    const { id } = await ask(site, null, 'capture_instances', CAPTURE);
+    await eventually(isFreezing, 60);
+    execFileSync('mount', ['--bind', site.datastore, site.datastore]);
+    execFileSync('mount', ['-o', 'remount,bind,ro', site.datastore]);
+    try {
+      expect(await ended(site, { id })).toMatchObject({ state: 'failed', error: { code: 'LIBVIRT_FAILED' } });
+    } finally {
+      execFileSync('umount', [site.datastore]);
+    }
+    expect((await freezes()).at(-1)).toBe('thaw');
+    expect(await askAgent('guest-fsfreeze-status')).toBe('thawed');
+    expect(await inGuest('echo written > /root/note && sync && cat /root/note')).toBe('written\n');
+    expect(unfinished()).toEqual([]);
+    expect(await site.frontEnd.listInstances()).toEqual([]);
+  });
 
-  it(
-    'thaws also when the daemon dies while they freeze; its successor makes the instance, and says that its file systems are whole',
-    async () => {
-      await inGuest('rm -f /run/freezes; echo 3 > /run/freeze-seconds; echo kept > /root/note; sync');
-      const { id } = await ask(site, null, 'capture_instances', CAPTURE);
-      await eventually(isFreezing, 60);
-      await site.killDaemon();
-      await eventually(async () => (await freezes()).at(-1) === 'thaw', 60);
-      expect(await askAgent('guest-fsfreeze-status')).toBe('thawed');
-      await inGuest('rm -f /run/freeze-seconds');
-      await site.startDaemon();
-      expect(await ended(site, { id })).toMatchObject({ state: 'done', error: null });
-      const [instance] = await site.frontEnd.listInstances();
-      expect(instance).toMatchObject({ consistency: 'fs-consistent' });
-      await well(site, null, 'deploy_appliance', { appliance: 'shop' });
-      await eventually(agentAnswers, 60);
-    },
-    LIMIT_MS,
-  );
+  it('thaws also when the daemon dies while they freeze; its successor makes the instance, and says that its file systems are whole', async () => {
+    await inGuest('rm -f /run/freezes; echo 3 > /run/freeze-seconds; echo kept > /root/note; sync');
+    const { id } = await ask(site, null, 'capture_instances', CAPTURE);
+    await eventually(isFreezing, 60);
+    await site.killDaemon();
+    await eventually(async () => (await freezes()).at(-1) === 'thaw', 60);
+    expect(await askAgent('guest-fsfreeze-status')).toBe('thawed');
+    await inGuest('rm -f /run/freeze-seconds');
+    await site.startDaemon();
+    expect(await ended(site, { id })).toMatchObject({ state: 'done', error: null });
+    const [instance] = await site.frontEnd.listInstances();
+    expect(instance).toMatchObject({ consistency: 'fs-consistent' });
+    await well(site, null, 'deploy_appliance', { appliance: 'shop' });
+    await eventually(agentAnswers, 60);
+  });
 
-  it(
-    'that will not freeze is refused where whole file systems are asked for; else it is copied as after a power cut, and says so',
-    async () => {
-      await inGuest('touch /run/freeze-refused');
-      const refused = await ask(site, null, 'capture_instances', CAPTURE);
-      expect(await ended(site, refused)).toMatchObject({ state: 'failed', error: { code: 'VM_LACKS_FEATURE' } });
-      expect(await askAgent('guest-fsfreeze-status')).toBe('thawed');
-      const said = await well(site, null, 'capture_instances', { ...CAPTURE, requireQuiesce: false });
-      expect(said.result).toMatchObject({ undeployed: ['vm1'] });
-      const instances = await site.frontEnd.listInstances();
-      expect(instances.map(({ consistency }) => consistency)).toContain('crash-consistent');
-      await well(site, null, 'deploy_appliance', { appliance: 'shop' });
-      await eventually(agentAnswers, 60);
-    },
-    LIMIT_MS,
-  );
+  it('that will not freeze is refused where whole file systems are asked for; else it is copied as after a power cut, and says so', async () => {
+    await inGuest('touch /run/freeze-refused');
+    const refused = await ask(site, null, 'capture_instances', CAPTURE);
+    expect(await ended(site, refused)).toMatchObject({ state: 'failed', error: { code: 'VM_LACKS_FEATURE' } });
+    expect(await askAgent('guest-fsfreeze-status')).toBe('thawed');
+    const said = await well(site, null, 'capture_instances', { ...CAPTURE, requireQuiesce: false });
+    expect(said.result).toMatchObject({ undeployed: ['vm1'] });
+    const instances = await site.frontEnd.listInstances();
+    expect(instances.map(({ consistency }) => consistency)).toContain('crash-consistent');
+    await well(site, null, 'deploy_appliance', { appliance: 'shop' });
+    await eventually(agentAnswers, 60);
+  });
 
-  it(
-    'that asks for whole file systems touches nothing when the agent does not answer',
-    async () => {
-      await inGuest('kill $(cat /run/qemu-ga.pid)');
-      await eventually(async () => !(await agentAnswers()), 30);
-      const before = readdirSync(site.datastore).sort();
-      const { id } = await ask(site, null, 'capture_instances', CAPTURE);
-      expect(await ended(site, { id })).toMatchObject({ state: 'failed', error: { code: 'VM_LACKS_FEATURE' } });
-      expect(readdirSync(site.datastore).sort()).toEqual(before);
-      expect((await site.virsh('domstate', domain)).trim()).toBe('running');
-    },
-    LIMIT_MS,
-  );
+  it('that asks for whole file systems touches nothing when the agent does not answer', async () => {
+    await inGuest('kill $(cat /run/qemu-ga.pid)');
+    await eventually(async () => !(await agentAnswers()), 30);
+    const before = readdirSync(site.datastore).sort();
+    const { id } = await ask(site, null, 'capture_instances', CAPTURE);
+    expect(await ended(site, { id })).toMatchObject({ state: 'failed', error: { code: 'VM_LACKS_FEATURE' } });
+    expect(readdirSync(site.datastore).sort()).toEqual(before);
+    expect((await site.virsh('domstate', domain)).trim()).toBe('running');
+  });
 });

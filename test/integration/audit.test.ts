@@ -56,8 +56,8 @@ describe('provisiond audit', () => {
     await site.virsh('define', path.join(site.folder, 'wild.xml'));
     writeFileSync(orphanFile(), 'left over');
     writeFileSync(wildFile(), 'of the admin');
-  }, 90_000);
-  afterAll(() => site?.close(), 60_000);
+  });
+  afterAll(() => site?.close());
 
   it('calls what a reservation has owned, what nobody has orphaned, and what others made wild', async () => {
     const answer = await provisiond('audit');
@@ -65,7 +65,7 @@ describe('provisiond audit', () => {
     expect(named(answer, 'orphaned')).toEqual([orphanFile()]);
     expect(named(answer, 'wild')).toEqual([wildFile(), 'vm1-of-somebody'].sort());
     expect(answer.exitCode).toBe(1);
-  }, 30_000);
+  });
 
   it('lists from the metadata on the host what the database has lost', async () => {
     expect((await provisiond('rebuild')).document).toEqual([]);
@@ -74,7 +74,7 @@ describe('provisiond audit', () => {
     expect(document).toMatchObject([
       { host: 'host1', domain: { name: domain, identity: { requestId } }, lost: ['request'] },
     ]);
-  }, 30_000);
+  });
 
   it('removes nothing that somebody begins to work between the looks', async () => {
     const fixing = provisiond('audit', '--fix', '--grace', '6');
@@ -86,7 +86,7 @@ describe('provisiond audit', () => {
     expect(await site.domains()).toContain(domain);
     expect(existsSync(orphanFile())).toBe(true);
     await site.database('computer').where({ hostname: 'vm1' }).update({ stateid: 2, currentimageid: 1 });
-  }, 60_000);
+  });
 
   it('removes orphans that two looks have found, and nothing else', async () => {
     const { document, exitCode } = await provisiond('audit', '--fix', '--grace', '2');
@@ -99,12 +99,12 @@ describe('provisiond audit', () => {
       { wild: ['vm1-of-somebody'] },
     );
     expect(left.filter((line) => !line.includes('notes.txt') && !line.includes('claim of request'))).toEqual([]);
-  }, 60_000);
+  });
 
   it('reports a host that does not answer, and says nothing of what is on it', async () => {
     await site.database('provisiond_host').update({ port: 1 });
     const { document, exitCode } = await provisiond('audit');
     expect(document).toMatchObject([{ findings: [], error: { code: 'HOST_UNREACHABLE' } }]);
     expect(exitCode).toBe(1);
-  }, 60_000);
+  });
 });

@@ -26,7 +26,7 @@ const chainOf = (file: string) =>
 
 describe('a machine that becomes an image', () => {
   let site: Site;
-  afterEach(() => site?.close(), 60_000);
+  afterEach(() => site?.close());
 
   const open = async (options: SiteOptions = {}) => {
     site = await Site.open({ ...options, settings: { guestShutdownTimeoutMs: 60_000, ...options.settings } });

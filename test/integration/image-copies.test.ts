@@ -38,7 +38,7 @@ afterEach(async () => {
   await proxy?.close();
   [letCopiesGo, watcher, proxy] = [null, null, null];
   await site?.close();
-}, 60_000);
+});
 
 /** A site whose image is in the repository and not on its host. */
 async function open(options: SiteOptions, imageFile: string): Promise<void> {

@@ -94,7 +94,7 @@ const hasLoop = readFileSync('/proc/misc', 'utf8').includes('loop-control');
     expect(await load(subject)).toEqual({ kind: 'done' }); // resumed: nothing is made again
     await subject.powerReset();
     expect(await subject.powerStatus()).toBe('on');
-  }, 120_000);
+  });
 
   it('leave no device and no volume when a new load comes, or they go', async () => {
     expect(await load(provisioner('volume-group', 'later'))).toEqual({ kind: 'done' });
@@ -106,7 +106,7 @@ const hasLoop = readFileSync('/proc/misc', 'utf8').includes('loop-control');
       [],
     ]);
     expect(virsh('list', '--all', '--name').trim()).toBe('');
-  }, 120_000);
+  });
 });
 
 describe('guests without a disk', () => {
@@ -119,5 +119,5 @@ describe('guests without a disk', () => {
     await subject.unload();
     expect(virsh('list', '--all', '--name').trim()).toBe('');
     expect(vms().filter((file) => file !== 'volume-group')).toEqual([]);
-  }, 120_000);
+  });
 });

@@ -9,7 +9,7 @@ describe('a daemon that is replaced in the middle of its work', () => {
   let site: Site;
   const open = async (options?: SiteOptions) => (site = await Site.open(options));
 
-  afterEach(() => site?.close(), 60_000);
+  afterEach(() => site?.close());
 
   const defined = async () => (await site.domains()).length > 0;
   const uuidOf = async (name: string) => (await site.virsh('domuuid', name)).trim();
@@ -37,7 +37,7 @@ describe('a daemon that is replaced in the middle of its work', () => {
     await site.waitUntilReady(requestId, 90);
     expect(await uuidOf(name!)).toBe(uuid);
     await endAndFindNothing(requestId);
-  }, 240_000);
+  });
 
   it('killed at any moment of a load, it is resumed: ready or failed with a reason, and nothing is left', async () => {
     await open({ settings: { leaseSeconds: 8 } });
@@ -60,7 +60,7 @@ describe('a daemon that is replaced in the middle of its work', () => {
       expect(await site.domains()).toHaveLength(1);
       await endAndFindNothing(requestId);
     }
-  }, 300_000);
+  });
 
   it('a second daemon of the node waits, and takes over what the first was at when it is killed', async () => {
     await open({ settings: { leaseSeconds: 8 } });
@@ -79,7 +79,7 @@ describe('a daemon that is replaced in the middle of its work', () => {
     expect(log).toContain('waiting as standby');
     expect(log).toContain('resuming what was interrupted');
     await endAndFindNothing(requestId);
-  }, 240_000);
+  });
 
   it('a used reservation goes on through a restart, and is reclaimed when its end comes', async () => {
     await open({ settings: { leaseSeconds: 8 } });
@@ -102,7 +102,7 @@ describe('a daemon that is replaced in the middle of its work', () => {
     expect(log.ending).toBe('EOR');
     expect(await site.computerState('vm1')).toBe('available');
     expect(await site.leftovers()).toEqual([]);
-  }, 240_000);
+  });
 
   async function endIn(requestId: number, seconds: number): Promise<void> {
     const end = site.database.raw("datetime('now', 'localtime', ?)", [`${seconds} seconds`]);

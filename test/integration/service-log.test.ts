@@ -24,7 +24,7 @@ beforeAll(async () => {
   lines = readFileSync(site.logFile, 'utf8').split('\n');
 }, 600_000);
 
-afterAll(() => site?.close(), 60_000);
+afterAll(() => site?.close());
 
 /** What `journalctl -g '\[request 12[] ]'` finds. */
 const of = (requestId: number) => lines.filter((line) => new RegExp(`\\[request ${requestId}[\\] ]`).test(line));

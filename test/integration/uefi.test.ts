@@ -72,13 +72,13 @@ describe('a guest with UEFI', () => {
     await subject.powerReset();
     expect(await subject.powerStatus()).toBe('on');
     expect(statSync(NVRAM).ino).toBe(made);
-  }, 120_000);
+  });
 
   it('takes its variables with it when a load with a BIOS comes, which another than UEFI boots', async () => {
     expect(existsSync(NVRAM)).toBe(true);
     expect(await load(provisioner({ hvmPolicy: 'BIOS order' }, 'bios'))).toEqual({ kind: 'done' });
     expect([existsSync(NVRAM), virsh('dumpxml', DOMAIN).includes('pflash')]).toEqual([false, false]);
-  }, 60_000);
+  });
 
   it('leaves neither domain nor disk nor variables behind, on or off', async () => {
     const subject = provisioner(UEFI, 'again');
@@ -86,7 +86,7 @@ describe('a guest with UEFI', () => {
     expect(existsSync(NVRAM)).toBe(true);
     await subject.unload();
     expect([existsSync(NVRAM), vms(), virsh('list', '--all', '--name').includes('vm8_')]).toEqual([false, [], false]);
-  }, 60_000);
+  });
 
   it('is refused by a host that has no UEFI, before anything is made there', async () => {
     // The same libvirt, where it does not find its firmware.
@@ -100,5 +100,5 @@ describe('a guest with UEFI', () => {
     const outcome = await load(provisioner(UEFI, 'poor', poor));
     expect(outcome).toMatchObject({ kind: 'failed', error: { code: 'BOOT_UNSUPPORTED', blame: 'config' } });
     expect([vms(), virsh('list', '--all', '--name').includes('vm8_')]).toEqual([[], false]);
-  }, 60_000);
+  });
 });

@@ -11,8 +11,8 @@ describe('on real guests', () => {
   let site: Site;
   beforeEach(async () => {
     site = await Site.open();
-  }, 60_000);
-  afterEach(() => site?.close(), 60_000);
+  });
+  afterEach(() => site?.close());
 
   /** Whatever the last state: the next look at the reservation may have come already. */
   const inUse = (requestId: number, seconds: number) =>
@@ -40,7 +40,7 @@ describe('on real guests', () => {
       await eventually(async () => (await site.asUser(shown, 'id -un').catch(() => '')) !== '', 20);
       expect(await site.computerState('vm1')).toBe('inuse');
     }
-  }, 300_000);
+  });
 
   it('a server has its fixed address, its user data and the accounts of its groups', async () => {
     const requestId = await site.reserve({ computer: 'vm1' });
@@ -70,7 +70,7 @@ describe('on real guests', () => {
     await site.waitForRequest(requestId, null, 60);
     expect(await site.leftovers()).toEqual([]);
     expect(await site.database('variable').where('name', 'like', 'fixedIPsr%')).toEqual([]);
-  }, 240_000);
+  });
 
   it('the machines of a cluster know each other, and go together', async () => {
     const requestId = await site.reserve({ computer: 'vm1' });
@@ -90,5 +90,5 @@ describe('on real guests', () => {
     await site.frontEnd.end(requestId);
     await site.waitForRequest(requestId, null, 90);
     expect(await site.leftovers()).toEqual([]);
-  }, 300_000);
+  });
 });

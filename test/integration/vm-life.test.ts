@@ -17,8 +17,8 @@ let domain = '';
 
 beforeAll(async () => {
   site = await Site.open({ settings: { retryDelayMs: 100 } });
-}, 60_000);
-afterAll(async () => site.close(), 60_000);
+});
+afterAll(async () => site.close());
 
 async function begin(manners: Manners): Promise<void> {
   if (domain !== '') {
@@ -81,7 +81,7 @@ async function act(kind: string, more: object = {}): Promise<OperationDetails> {
 const state = async () => (await site.virsh('domstate', domain)).trim();
 
 describe('a guest that obeys', () => {
-  beforeEach(() => begin('obedient'), 60_000);
+  beforeEach(() => begin('obedient'));
 
   it('shuts down, suspends, comes back, reboots; and what it does by itself is known', async () => {
     expect(await act('suspend')).toMatchObject({ state: 'done', result: { powerState: 'Suspended' } });
@@ -96,13 +96,13 @@ describe('a guest that obeys', () => {
     await known(({ powerState }) => powerState === 'Running');
     await site.virsh('shutdown', domain);
     await known(({ powerState, lastExit }) => powerState === 'Halted' && lastExit === 'shutdown');
-  }, 120_000);
+  });
 
   it('was killed: it is off, and has crashed', async () => {
     const pid = Number(readFileSync(`/run/libvirt/qemu/${domain}.pid`, 'utf8'));
     process.kill(pid, 'SIGKILL');
     expect(await known(({ powerState }) => powerState === 'Halted')).toMatchObject({ lastExit: 'crashed' });
-  }, 60_000);
+  });
 
   it('is suspended with memory that gets damaged: it stays suspended until it is let go', async () => {
     await act('suspend');
@@ -112,11 +112,11 @@ describe('a guest that obeys', () => {
     expect(await known(() => true)).toMatchObject({ powerState: 'Suspended', fault: 'resume failed' });
     expect(await act('hard_shutdown')).toMatchObject({ state: 'done' });
     expect(await act('start')).toMatchObject({ state: 'done' });
-  }, 120_000);
+  });
 });
 
 describe('what is known of a real guest', () => {
-  beforeEach(() => begin('obedient'), 60_000);
+  beforeEach(() => begin('obedient'));
 
   it('is true within 5 s of what happens to it, with its history, also after the events were cut off', async () => {
     const changes = async () => [
@@ -138,7 +138,7 @@ describe('what is known of a real guest', () => {
     const told = history.filter(({ kind }) => kind === 'state').map(({ text }) => text.split(':')[0]);
     const [there, back] = ['Running → Paused', 'Paused → Running'];
     expect(told.slice(-7)).toEqual([there, back, there, back, there, back, 'Running → Halted']);
-  }, 120_000);
+  });
 
   it('outlives its daemon and libvirtd: that it is suspended, and that it crashed', async () => {
     expect(await act('suspend')).toMatchObject({ state: 'done' });
@@ -155,7 +155,7 @@ describe('what is known of a real guest', () => {
     expect(await site.virsh('domstate', domain, '--reason')).toContain('unknown');
     await known(({ reason }) => reason.includes('unknown'));
     expect(await site.frontEnd.showVm('vm1')).toMatchObject({ powerState: 'Halted', lastExit: 'crashed' });
-  }, 120_000);
+  });
 });
 
 describe('a guest with other manners', () => {
@@ -167,7 +167,7 @@ describe('a guest with other manners', () => {
     expect(await state()).toBe('running');
     expect(await act('shutdown', { timeoutSeconds: 2 })).toMatchObject({ state: 'done' });
     expect(await state()).toBe('shut off');
-  }, 120_000);
+  });
 
   it('panics: nothing but a hard hand moves it; and it is not started again and again', async () => {
     await begin('panicking');
@@ -190,7 +190,7 @@ describe('a guest with other manners', () => {
     // Within 120 s of its start: off, instead of on and on.
     await known(({ powerState, operations }) => powerState === 'Halted' && operations[0]?.kind === 'hard_shutdown');
     await site.frontEnd.setAfterCrash('vm1', 'preserve');
-  }, 120_000);
+  });
 
   it('panics where a core dump is wanted: its memory is kept, for its admin alone, before its plug is pulled', async () => {
     await begin('panicking');
@@ -206,7 +206,7 @@ describe('a guest with other manners', () => {
     expect(mode & 0o777).toBe(0o600);
     expect(readFileSync(file).subarray(0, 4).toString('latin1')).toBe('\u007fELF');
     await site.frontEnd.setAfterCrash('vm1', 'preserve');
-  }, 120_000);
+  });
 
   it('goes to sleep: it can be woken', async () => {
     await begin('sleeping');
@@ -215,7 +215,7 @@ describe('a guest with other manners', () => {
     expect(await act('clean_shutdown')).toMatchObject({ error: { code: 'VM_BAD_POWER_STATE' } });
     expect(await act('wake')).toMatchObject({ state: 'done' });
     await known(({ guestSleeping }) => !guestSleeping);
-  }, 120_000);
+  });
 });
 
 describe('a libvirtd that is killed', () => {
@@ -227,7 +227,7 @@ describe('a libvirtd that is killed', () => {
     await known(({ powerState }) => powerState === 'Running');
     await site.virsh('destroy', domain);
     expect(await known(({ powerState }) => powerState === 'Halted')).toMatchObject({ lastExit: 'destroyed' });
-  }, 120_000);
+  });
 });
 
 function libvirtd(): number {

@@ -14,7 +14,6 @@ const ALL = process.env.PROVISIOND_LIFE === 'long';
 const TOGETHER: readonly PowerKind[] = ['snapshot', 'checkpoint'];
 const ASKED: readonly PowerKind[] = ['hard_shutdown', 'hard_reboot', 'suspend'];
 const UNDER_WAY: readonly PowerKind[] = ALL ? LIFE_KINDS : ['suspend'];
-const LIMIT_MS = 180_000;
 
 let site: Site;
 let pairs: PairWorld;
@@ -32,8 +31,8 @@ beforeAll(async () => {
     show: (id) => site.frontEnd.showOperation(id),
     condition: (computer) => guests.condition(computer),
   };
-}, 60_000);
-afterAll(async () => site.close(), 60_000);
+});
+afterAll(async () => site.close());
 
 describe('an operation on a real guest that is asked for while another one is under way', () => {
   it.each(UNDER_WAY)(
@@ -42,6 +41,5 @@ describe('an operation on a real guest that is asked for while another one is un
       const kinds = TOGETHER.includes(running) ? [...ASKED, ...TOGETHER] : ASKED;
       await provePairs(pairs, running, kinds);
     },
-    LIMIT_MS,
   );
 });

@@ -1,8 +1,39 @@
-/** Waits for what is to come. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { PATIENCE } from './patience';
+
+/** Waits for what is to come. @param seconds a quiet machine needs less than that */
 export async function eventually(condition: () => Promise<boolean> | boolean, seconds = 10): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
+  const deadline = Date.now() + seconds * 1000 * PATIENCE;
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not so within ${seconds} s: ${condition.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    if (Date.now() > deadline) throw new Error(`not so within ${seconds * PATIENCE} s: ${condition.toString()}`);
+    await pause(25);
   }
+}
+
+/** Where requests are: of real parts or fake ones. */
+interface Requests {
+  /** `state/laststate`; null when the row is gone. */
+  requestState(requestId: number): Promise<string | null>;
+}
+
+/**
+ * Waits until a request is in one of these states.
+ * @param states each `state/laststate`, or null: its row is gone
+ * @param seconds a quiet machine needs less than that
+ * @returns which
+ */
+export async function untilRequest(
+  requests: Requests,
+  requestId: number,
+  states: readonly (string | null)[],
+  seconds = 30,
+): Promise<string | null> {
+  let now: string | null = '';
+  await eventually(async () => states.includes((now = await requests.requestState(requestId))), seconds).catch(
+    (cause: unknown) => {
+      const wanted = states.map((state) => state ?? 'gone').join(' or ');
+      throw new Error(`request ${requestId} is ${now ?? 'gone'}, not ${wanted}`, { cause });
+    },
+  );
+  return now;
 }

@@ -18,6 +18,7 @@ import { STATE_IDS, stateName, type StateName } from '../../lib/model/states';
 import { PluginRegistry } from '../../lib/plugins/registry';
 import type { Lease } from '../../lib/store/store';
 import { Poller } from '../../lib/work/poller';
+import { eventually } from './eventually';
 import { Queues } from '../../lib/work/queues';
 import { Worker } from '../../lib/work/worker';
 import { MemoryLog } from '../fixtures/memory-log';
@@ -225,16 +226,15 @@ export class FakeClusterSite {
   }
 
   async waitFor(requestId: number, wanted: string | null, seconds = 20): Promise<void> {
-    const deadline = Date.now() + seconds * 1000;
-    for (;;) {
-      const state = await this.state(requestId);
-      // A machine in use may have been looked at already.
-      if (state === wanted || (wanted === 'inuse/reserved' && state === 'inuse/inuse')) return;
-      if (Date.now() > deadline || (state?.startsWith('failed/') && !wanted?.startsWith('failed'))) {
-        throw new Error(`request ${requestId} is ${state}, not ${wanted}:\n${this.story()}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    let state: string | null = '';
+    // A machine in use may have been looked at already.
+    const isThere = () => state === wanted || (wanted === 'inuse/reserved' && state === 'inuse/inuse');
+    const isOver = async () => {
+      state = await this.state(requestId);
+      return isThere() || (state?.startsWith('failed/') ?? false);
+    };
+    await eventually(isOver, seconds).catch(() => {}); // told below
+    if (!isThere()) throw new Error(`request ${requestId} is ${state}, not ${wanted}:\n${this.story()}`);
   }
 
   async computer(name: string): Promise<ComputerRow> {

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { audit, type AuditOptions } from './auditor';
 import type { FakeDaemonSettings } from './fake-daemon-process';
 import { FakeSite, USER_ADDRESS, type FakeSiteOptions } from './fake-site';
-import { eventually } from './eventually';
+import { eventually, untilRequest } from './eventually';
 
 const PROGRAM = path.join(__dirname, 'fake-daemon-process.ts');
 const REGISTER = path.join(__dirname, '../lab/register-swc.js');
@@ -76,14 +76,11 @@ export class FaultSite {
   }
 
   async waitForRequest(requestId: number, wanted: readonly (string | null)[], seconds = 30): Promise<string | null> {
-    let state: string | null = '';
-    const isThere = async () => wanted.includes((state = await this.site.requestState(requestId)));
-    await eventually(isThere, seconds).catch(async (error: unknown) => {
+    return untilRequest(this.site, requestId, wanted, seconds).catch(async (error: Error) => {
       const failure = await this.site.failure(requestId).catch(() => '');
-      const message = `request ${requestId} is ${state} (${failure}), not ${wanted.join(', ')}`;
-      throw new Error([message, ...this.wordsOf(requestId), this.lastWords()].join('\n'), { cause: error });
+      const words = [error.message, failure, ...this.wordsOf(requestId), this.lastWords()];
+      throw new Error(words.join('\n'), { cause: error });
     });
-    return state;
   }
 
   /** The host and the rows, by the independent auditor. */

@@ -3,19 +3,14 @@ import { expect } from '@jest/globals';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
 import { eventually } from './eventually';
 import type { Site } from './site';
-import { PATIENCE } from './vm-host';
 
 /** @param computer null: it is of no single VM */
 export function ask(site: Site, computer: string | null, kind: string, more: object = {}): Promise<OperationDetails> {
   return site.frontEnd.addOperation({ kind, computer, arguments: more, requestedBy: 'the test' });
 }
 
-/** @param seconds that it may take; on Xen all takes longer */
-export async function ended(
-  site: Site,
-  { id }: { readonly id: number },
-  seconds = 120 * PATIENCE,
-): Promise<OperationDetails> {
+/** @param seconds that it may take on a quiet machine; on Xen all takes longer */
+export async function ended(site: Site, { id }: { readonly id: number }, seconds = 120): Promise<OperationDetails> {
   await eventually(async () => (await site.frontEnd.showOperation(id)).ended !== null, seconds);
   return site.frontEnd.showOperation(id);
 }

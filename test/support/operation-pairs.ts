@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { type Encounter, encounter } from '../../lib/model/vm-rules';
 import { type Condition, type PowerKind, resultOf } from '../../lib/model/vm-states';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
+import { eventually } from './eventually';
 
 /**
  * Operations of the Xen API: they change the power of a VM, or its snapshots. The others change what it is made of and have
@@ -84,20 +85,17 @@ export interface PairWorld {
 }
 
 const FIRST_STEPS = ['check that it is allowed', 'make sure that the VM is gone'];
-const PATIENCE_MS = 60_000;
 
 async function until(
   world: PairWorld,
   { id }: OperationDetails,
   isSo: (one: OperationDetails) => boolean,
 ): Promise<OperationDetails> {
-  const deadline = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const one = await world.show(id);
-    if (isSo(one)) return one;
-    if (Date.now() > deadline) throw new Error(`operation ${id} (${one.kind}) is ${one.state} at '${one.step}'`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  let one!: OperationDetails;
+  await eventually(async () => isSo((one = await world.show(id))), 60).catch((cause: unknown) => {
+    throw new Error(`operation ${id} (${one.kind}) is ${one.state} at '${one.step}'`, { cause });
+  });
+  return one;
 }
 
 const ended = (one: OperationDetails) => one.ended !== null;

@@ -71,14 +71,13 @@ export class SiteRows {
 
   /** Waits for `state/laststate`; fails with the reservation's story when another resting state comes first. */
   async waitForRequest(requestId: number, wanted: string | null, seconds = 60): Promise<void> {
-    const deadline = Date.now() + seconds * 1000;
     let state: string | null = '';
-    while (Date.now() < deadline) {
+    const isOver = async () => {
       state = await this.requestState(requestId);
-      if (state === wanted) return;
-      if (state?.startsWith('failed/') || state?.startsWith('maintenance/')) break;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+      return state === wanted || /^(failed|maintenance)\//.test(state ?? '');
+    };
+    await eventually(isOver, seconds).catch(() => {}); // told below
+    if (state === wanted) return;
     throw new Error(`request ${requestId} is ${state}, not ${wanted}:\n${await this.story(requestId)}`);
   }
 

@@ -3,7 +3,6 @@
  * failed at every step and looked for residue; undone twice. It knows nothing of what the steps do.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { PATIENCE } from './busy';
 import { type RunOutcome, type Step, type StepEvent, runSteps, undoSteps } from '../../lib/steps/step';
 
 export interface StepWorld<C, E = never> {
@@ -38,9 +37,6 @@ export interface StepListRules {
 /** The process died here. */
 class Death extends Error {}
 
-/** Worlds run real programs, on machines that do other things as well. */
-const LIMIT_MS = 30_000 * PATIENCE;
-
 export function describeStepList<C, E>(
   name: string,
   steps: readonly Step<C, E>[],
@@ -61,12 +57,12 @@ export function describeStepList<C, E>(
       await runSteps(steps, await world.newContext(signal), { signal });
       undisturbed = await tracesOf(world);
       if (!world.again) await world.close();
-    }, 2 * LIMIT_MS);
+    });
     beforeEach(async () => {
       if (world.again) await world.again();
       else world = await makeWorld();
       before = await tracesOf(world);
-    }, LIMIT_MS);
+    });
     afterEach(async () => {
       if (!world.again) await world.close();
     });
@@ -123,102 +119,73 @@ export function describeStepList<C, E>(
       expect(new Set(names).size).toBe(names.length);
     });
 
-    it(
-      'leaves the same when it is run twice',
-      async () => {
-        expectWell(await run());
-        await expectAsUndisturbed();
-        expectWell(await run());
-        await expectAsUndisturbed();
-      },
-      LIMIT_MS,
-    );
+    it('leaves the same when it is run twice', async () => {
+      expectWell(await run());
+      await expectAsUndisturbed();
+      expectWell(await run());
+      await expectAsUndisturbed();
+    });
 
-    it.each(attacked)(
-      'stopped after "%s", it goes on where it was',
-      async (stop) => {
-        const outcome = await run(steps, (event, abort) => {
-          if (event.step === stop && (event.kind === 'ended' || event.kind === 'skipped'))
-            abort.abort(new Error('stop'));
-        });
-        expect(['aborted', 'ended']).toContain(outcome.kind);
-        expectWell(await run());
-        await expectAsUndisturbed();
-      },
-      LIMIT_MS,
-    );
+    it.each(attacked)('stopped after "%s", it goes on where it was', async (stop) => {
+      const outcome = await run(steps, (event, abort) => {
+        if (event.step === stop && (event.kind === 'ended' || event.kind === 'skipped')) abort.abort(new Error('stop'));
+      });
+      expect(['aborted', 'ended']).toContain(outcome.kind);
+      expectWell(await run());
+      await expectAsUndisturbed();
+    });
 
-    it.each(attacked)(
-      'died within "%s", it goes on where it was',
-      async (stop) => {
-        const dies = (step: Step<C, E>): Step<C, E> => ({
-          ...step,
-          run: async (context) => {
-            await step.run(context);
-            throw new Death('the process died');
-          },
-        });
-        await run(changing(dies, stop));
-        expectWell(await run());
-        await expectAsUndisturbed();
-      },
-      LIMIT_MS,
-    );
+    it.each(attacked)('died within "%s", it goes on where it was', async (stop) => {
+      const dies = (step: Step<C, E>): Step<C, E> => ({
+        ...step,
+        run: async (context) => {
+          await step.run(context);
+          throw new Death('the process died');
+        },
+      });
+      await run(changing(dies, stop));
+      expectWell(await run());
+      await expectAsUndisturbed();
+    });
 
-    it.each(attacked)(
-      `failed before "%s" did anything, it leaves ${afterFailure}`,
-      async (stop) => {
-        const fails = (step: Step<C, E>): Step<C, E> => ({
-          ...step,
-          done: undefined,
-          run: () => Promise.reject(new Error('failed on purpose')),
-        });
-        expect(await run(changing(fails, stop))).toMatchObject({ kind: 'failed', step: stop, leftovers: [] });
-        await expectAfterFailure(stop, false);
-      },
-      LIMIT_MS,
-    );
+    it.each(attacked)(`failed before "%s" did anything, it leaves ${afterFailure}`, async (stop) => {
+      const fails = (step: Step<C, E>): Step<C, E> => ({
+        ...step,
+        done: undefined,
+        run: () => Promise.reject(new Error('failed on purpose')),
+      });
+      expect(await run(changing(fails, stop))).toMatchObject({ kind: 'failed', step: stop, leftovers: [] });
+      await expectAfterFailure(stop, false);
+    });
 
-    it.each(attacked)(
-      `failed after "%s" did its work, it leaves ${afterFailure}`,
-      async (stop) => {
-        const fails = (step: Step<C, E>): Step<C, E> => ({
-          ...step,
-          done: undefined,
-          run: async (context) => {
-            await step.run(context);
-            throw new Error('failed on purpose');
-          },
-        });
-        expect(await run(changing(fails, stop))).toMatchObject({ kind: 'failed', step: stop, leftovers: [] });
-        await expectAfterFailure(stop, true);
-      },
-      LIMIT_MS,
-    );
+    it.each(attacked)(`failed after "%s" did its work, it leaves ${afterFailure}`, async (stop) => {
+      const fails = (step: Step<C, E>): Step<C, E> => ({
+        ...step,
+        done: undefined,
+        run: async (context) => {
+          await step.run(context);
+          throw new Error('failed on purpose');
+        },
+      });
+      expect(await run(changing(fails, stop))).toMatchObject({ kind: 'failed', step: stop, leftovers: [] });
+      await expectAfterFailure(stop, true);
+    });
 
-    it(
-      `undone twice, it leaves ${afterFailure}`,
-      async () => {
-        expectWell(await run());
-        if (!givesBack) before = await tracesOf(world);
-        const expectNoMore = pointOfNoReturn === undefined ? expectUndone : expectAsUndisturbed;
-        const context = await world.newContext(new AbortController().signal);
-        expect(await undoSteps(steps, context, () => {})).toEqual([]);
-        await expectNoMore();
-        expect(await undoSteps(steps, context, () => {})).toEqual([]);
-        await expectNoMore();
-      },
-      LIMIT_MS,
-    );
+    it(`undone twice, it leaves ${afterFailure}`, async () => {
+      expectWell(await run());
+      if (!givesBack) before = await tracesOf(world);
+      const expectNoMore = pointOfNoReturn === undefined ? expectUndone : expectAsUndisturbed;
+      const context = await world.newContext(new AbortController().signal);
+      expect(await undoSteps(steps, context, () => {})).toEqual([]);
+      await expectNoMore();
+      expect(await undoSteps(steps, context, () => {})).toEqual([]);
+      await expectNoMore();
+    });
 
-    it(
-      `undone without having been run, it leaves ${afterFailure}`,
-      async () => {
-        const context = await world.newContext(new AbortController().signal);
-        expect(await undoSteps(steps, context, () => {})).toEqual([]);
-        await expectUndone(names[0], false);
-      },
-      LIMIT_MS,
-    );
+    it(`undone without having been run, it leaves ${afterFailure}`, async () => {
+      const context = await world.newContext(new AbortController().signal);
+      expect(await undoSteps(steps, context, () => {})).toEqual([]);
+      await expectUndone(names[0], false);
+    });
   });
 }

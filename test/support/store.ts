@@ -164,7 +164,7 @@ export function describeOnBoth(title: string, suite: (current: () => TestStore, 
     beforeEach(async () => {
       if (dialect === 'mysql') sharedServer ??= MariadbServer.start();
       store = await openTestStore(dialect, sharedServer);
-    }, 60_000);
+    });
     afterEach(async () => {
       await store?.close();
       store = undefined;

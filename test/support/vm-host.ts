@@ -9,9 +9,6 @@ import type { Lab } from './lab';
 
 const exec = promisify(execFile);
 
-/** On a machine that has other work to do, the tests on Xen wait so many times as long: its host is emulated. */
-export const PATIENCE = Number(process.env.PROVISIOND_XEN_PATIENCE ?? 1);
-
 export interface VmHost {
   /** What the site enters it with. */
   readonly entry: Pick<NewHost, 'address' | 'hostKey'>;

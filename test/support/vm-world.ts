@@ -7,8 +7,8 @@ import { VmRecords } from '../../lib/operations/vm-records';
 import type { Lease } from '../../lib/store/store';
 import type { OperationDetails } from '../../lib/store/vm-front-end';
 import { OperationInbox } from '../../lib/work/operation-inbox';
+import { eventually } from './eventually';
 import type { FakeHost } from './fake-host';
-import { PATIENCE } from './busy';
 import { VmWatcher } from '../../lib/work/vm-watcher';
 import { FakeSite, type FakeSiteOptions } from './fake-site';
 
@@ -134,13 +134,12 @@ export class VmWorld {
   }
 
   async ended({ id }: { readonly id: number }, seconds = 30): Promise<OperationDetails> {
-    const deadline = Date.now() + seconds * 1000 * PATIENCE;
-    for (;;) {
-      const operation = await this.site.frontEnd.showOperation(id);
-      if (operation.ended !== null) return operation;
-      if (Date.now() > deadline) throw new Error(`operation ${id} (${operation.kind}) is at '${operation.step}'`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    let operation!: OperationDetails;
+    const hasEnded = async () => (operation = await this.site.frontEnd.showOperation(id)).ended !== null;
+    await eventually(hasEnded, seconds).catch((cause: unknown) => {
+      throw new Error(`operation ${id} (${operation.kind}) is at '${operation.step}'`, { cause });
+    });
+    return operation;
   }
 
   async do(kind: string, more: object = {}, computer = 'vm1'): Promise<OperationDetails> {
@@ -149,15 +148,14 @@ export class VmWorld {
 
   /** Until an operation has come to a step. */
   async reached({ id }: { readonly id: number }, step: string): Promise<void> {
-    const deadline = Date.now() + 30_000 * PATIENCE;
-    for (;;) {
-      const operation = await this.site.frontEnd.showOperation(id);
-      if (operation.step === step) return;
-      if (operation.ended !== null || Date.now() > deadline) {
-        throw new Error(`operation ${id} is ${operation.state} at '${operation.step}', not at '${step}'`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    let operation!: OperationDetails;
+    const isThere = async () => {
+      operation = await this.site.frontEnd.showOperation(id);
+      return operation.step === step || operation.ended !== null;
+    };
+    await eventually(isThere, 30).catch(() => {}); // told below
+    if (operation.step === step) return;
+    throw new Error(`operation ${id} is ${operation.state} at '${operation.step}', not at '${step}'`);
   }
 
   async close(): Promise<void> {

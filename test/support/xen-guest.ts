@@ -5,7 +5,6 @@ import { METADATA_NAMESPACE } from '../../lib/model/identity';
 import type { Condition } from '../../lib/model/vm-states';
 import { eventually } from './eventually';
 import type { Site } from './site';
-import { PATIENCE } from './vm-host';
 
 /** Of the lab, on a disk of dom0's. */
 const KERNEL = '/mnt/lab/guest.qcow2.kernel';
@@ -61,13 +60,13 @@ export class XenGuest {
     await eventually(async () => {
       await new Promise((resolve) => setTimeout(resolve, 1000));
       return (await this.boots()) >= boots;
-    }, 240 * PATIENCE);
+    }, 240);
   }
 
   /** Its kernel panics, at the word of the host; Debian's would not obey it if it were not told to. */
   async panic(): Promise<void> {
     await this.site.vmHost.run('xl', 'sysrq', this.domain, 'c');
-    await eventually(async () => (await this.condition()) === 'Crashed', 60 * PATIENCE);
+    await eventually(async () => (await this.condition()) === 'Crashed', 60);
   }
 
   async state(): Promise<string> {

@@ -13,9 +13,9 @@ import { describeHost } from '../contract/host.contract';
 import { makeHostedReservation } from '../fixtures/hosted-reservation';
 import { MemoryLog } from '../fixtures/memory-log';
 import { readLab } from '../support/lab';
-import { PATIENCE, xenVmHost } from '../support/vm-host';
+import { xenVmHost } from '../support/vm-host';
+import { MINUTE } from '../support/xen-site';
 
-const MINUTE = 60_000 * PATIENCE;
 const lab = readLab();
 const dom0 = xenVmHost(lab);
 const folder = `/var/lib/libvirt/images/host-test-${randomUUID().slice(0, 8)}`;

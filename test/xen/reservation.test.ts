@@ -3,7 +3,6 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { orderCaptureAt } from '../support/capture-order';
 import { eventually } from '../support/eventually';
 import type { Site } from '../support/site';
-import { PATIENCE } from '../support/vm-host';
 import { MINUTE, openXenSite } from '../support/xen-site';
 
 let site: Site;
@@ -24,7 +23,7 @@ describe('a reservation on Xen', () => {
     'becomes a paravirtual guest that answers by ssh',
     async () => {
       requestId = await site.reserve({ computer: 'vm1', minutes: 1500 });
-      const ready = await site.waitUntilReady(requestId, 480 * PATIENCE);
+      const ready = await site.waitUntilReady(requestId, 480);
       expect(ready.address).toMatch(/^192\.168\.78\./);
       expect(await site.inGuest(GUEST, 'hostname; cat /sys/hypervisor/guest_type')).toBe('vm1\nPV\n');
     },
@@ -36,12 +35,12 @@ describe('a reservation on Xen', () => {
     async () => {
       const before = await domainUuid();
       await site.frontEnd.end(requestId);
-      await site.waitForRequest(requestId, null, 240 * PATIENCE);
+      await site.waitForRequest(requestId, null, 240);
       requestId = await site.reserve({ computer: 'vm1', minutes: 1500 });
-      await site.waitUntilReady(requestId, 120 * PATIENCE);
+      await site.waitUntilReady(requestId, 120);
       expect(await domainUuid()).toBe(before);
       const shown = await site.frontEnd.connect(requestId, '192.168.76.1');
-      await eventually(async () => (await site.asUser(shown, 'true').catch(() => 'refused')) === '', 90 * PATIENCE);
+      await eventually(async () => (await site.asUser(shown, 'true').catch(() => 'refused')) === '', 90);
       expect(await site.asUser(shown, 'id -un')).toBe('student\n');
     },
     9 * MINUTE,
@@ -63,11 +62,11 @@ describe('a reservation on Xen', () => {
   it(
     'becomes an image that the computer is loaded with, without the user’s account and with his work',
     async () => {
-      await eventually(async () => (await site.requestState(requestId))?.startsWith('inuse/') ?? false, 120 * PATIENCE);
+      await eventually(async () => (await site.requestState(requestId))?.startsWith('inuse/') ?? false, 120);
       await site.inGuest(GUEST, 'echo "work on Xen" > /root/work; sync');
       const { imageId } = await orderCaptureAt(site.config.database, requestId, 'image');
-      await site.waitForRequest(requestId, null, 600 * PATIENCE);
-      await eventually(async () => (await site.computerState('vm1')) === 'available', 480 * PATIENCE);
+      await site.waitForRequest(requestId, null, 600);
+      await eventually(async () => (await site.computerState('vm1')) === 'available', 480);
       const name = `linux-MyImage-${imageId}-v0`;
       expect(await site.vmHost.list(site.datastore)).toEqual(expect.arrayContaining([`${name}.qcow2`, `${name}.xml`]));
       const info = await site.vmHost.run('qemu-img', 'info', '-U', '--output=json', `${site.datastore}/${name}.qcow2`);
@@ -78,7 +77,7 @@ describe('a reservation on Xen', () => {
       expect(await site.inGuest(GUEST, 'ls /home; cut -d: -f1 /etc/passwd')).not.toContain('student');
       const next = { image: 'My Image', user: 'student', start: null, minutes: 60, computer: 'vm1' };
       ({ requestId } = await site.frontEnd.addReservation(next));
-      await site.waitUntilReady(requestId, 240 * PATIENCE);
+      await site.waitUntilReady(requestId, 240);
     },
     16 * MINUTE,
   );
@@ -88,7 +87,7 @@ describe('a reservation on Xen', () => {
     async () => {
       await site.taint(GUEST);
       await site.frontEnd.end(requestId);
-      await site.waitForRequest(requestId, null, 240 * PATIENCE);
+      await site.waitForRequest(requestId, null, 240);
       expect(await site.computerState('vm1')).toBe('available');
       expect(await site.leftovers()).toEqual([]);
       expect((await site.vmHost.list('/var/log/xen')).filter((name) => name.startsWith('guest-vm1_'))).toEqual([]);

@@ -31,7 +31,7 @@ beforeAll(async () => {
   await rows.store.migrate();
   node = await rows.frontEnd.ensureManagementNode('mn1', '127.0.0.1', []);
   fs.mkdirSync(program.file('images'));
-}, 180_000);
+});
 afterAll(async () => {
   await rows?.store.close();
   server?.stop();

@@ -116,7 +116,7 @@ describe('host add over ssh', () => {
   beforeAll(async () => {
     program = new Program(builtProgram());
     await run('init');
-  }, 120_000);
+  });
   afterAll(() => program.end());
 
   it('shows the key and how to pin it, and enters nothing, until a person has decided', async () => {

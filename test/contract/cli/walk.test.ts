@@ -14,7 +14,7 @@ let rows: OpenStore;
 
 beforeAll(async () => {
   program = new Program(builtProgram());
-}, 120_000);
+});
 afterAll(async () => {
   await rows?.store.close();
   program.end();

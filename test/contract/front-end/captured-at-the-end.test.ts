@@ -62,7 +62,7 @@ wherever('the end of a reservation for imaging', () => {
     expect(await site.database('log').first()).toMatchObject({ ending: 'EOR' });
     await eventually(async () => (await site.computerState('vm1')) === 'available', 20);
     expect(server.calls).toHaveLength(1);
-  }, 120_000);
+  });
 
   it('makes a new image for anybody else', async () => {
     const requestId = await imaging('student');
@@ -71,7 +71,7 @@ wherever('the end of a reservation for imaging', () => {
     const made = await newest();
     expect(made).toMatchObject({ revision: 0, autocaptured: 1, deleted: 0, imageDeleted: 0 });
     expect(made.imageid).not.toBe(site.t.image.imageId);
-  }, 120_000);
+  });
 
   it('that is moved away before the front end was asked captures nothing', async () => {
     const requestId = await imaging('admin');
@@ -81,5 +81,5 @@ wherever('the end of a reservation for imaging', () => {
     await site.waitFor(requestId, 'inuse/inuse');
     expect(server.calls).toEqual([]);
     expect((await newest()).revision).toBe(0);
-  }, 60_000);
+  });
 });

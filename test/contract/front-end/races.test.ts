@@ -49,14 +49,14 @@ wherever('between any two statements of the front end a daemon looks several tim
     await isReady(requestId);
     expect(kicked()).toEqual([]);
     expect(site.host.domains()).toHaveLength(1);
-  }, 60_000);
+  });
 
   it('a cluster is loaded whole', async () => {
     slowly();
     const requestId = await web.newReservation(await wanted(['vm1', 'vm2']));
     await isReady(requestId);
     expect(site.host.domains()).toHaveLength(2);
-  }, 60_000);
+  });
 
   it('a server request is one although its row comes when the load is under way', async () => {
     slowly();
@@ -66,7 +66,7 @@ wherever('between any two statements of the front end a daemon looks several tim
     await eventually(async () => (await site.state(requestId))?.startsWith('inuse/') ?? false, 30);
     expect(site.guests.read(site.domainOf('vm1')!.name, 'etc/passwd')).toMatch(/^lou:/m);
     expect(site.domainOf('vm1')).toMatchObject({ boots: 1 });
-  }, 60_000);
+  });
 
   it('an acknowledgement whose rows come one after the other opens the way in once', async () => {
     const requestId = await web.newReservation(await wanted());
@@ -76,7 +76,7 @@ wherever('between any two statements of the front end a daemon looks several tim
     await web.connect(requestId, USER);
     await eventually(async () => (await site.computerState('vm1')) === 'inuse', 10);
     expect(kicked()).toEqual([]);
-  }, 60_000);
+  });
 
   it('a capture is begun with its state, when image and reservation are complete', async () => {
     const requestId = await web.newReservation(await wanted());
@@ -88,7 +88,7 @@ wherever('between any two statements of the front end a daemon looks several tim
     const { imageId } = await web.createImage(requestId, 'slow');
     await site.waitFor(requestId, null, 60);
     expect(await site.database('image').where({ id: imageId }).first()).toMatchObject({ deleted: 0 });
-  }, 120_000);
+  });
 
   it('a reservation that the front end removes in the middle leaves its computer free', async () => {
     site.guests.behave('vm1', { reaches: 'nothing' });
@@ -98,7 +98,7 @@ wherever('between any two statements of the front end a daemon looks several tim
     await web.remove(requestId);
     await eventually(async () => (await site.computerState('vm1')) === 'available', 20);
     await eventually(() => site.host.domains().length === 0, 10);
-  }, 60_000);
+  });
 
   it('an end that is written while it is loaded, waited for, used, rebooted or reinstalled is worked out of each', async () => {
     const moments: readonly [StateName, () => Promise<number>][] = [
@@ -119,7 +119,7 @@ wherever('between any two statements of the front end a daemon looks several tim
       await site.waitFor(requestId, null, 30);
       expect(`${state}: ${await site.computerState('vm1')}`).toBe(`${state}: available`);
     }
-  }, 180_000);
+  });
 
   it('a request whose end has passed before anybody began is not loaded for nobody', async () => {
     await site.stopNodes();
@@ -132,7 +132,7 @@ wherever('between any two statements of the front end a daemon looks several tim
     const told = site.log.lines.map(({ message }) => message);
     expect(told).not.toContain('set the computer reloading');
     expect(await site.database('log').first()).toMatchObject({ ending: 'failed' });
-  }, 60_000);
+  });
 
   it('a second wish over the first is the one that is worked', async () => {
     const requestId = await ready();
@@ -148,7 +148,7 @@ wherever('between any two statements of the front end a daemon looks several tim
     expect(await site.database('request').where({ id: requestId }).first()).toMatchObject({
       stateid: STATE_IDS.pending,
     });
-  }, 60_000);
+  });
 
   async function ready(): Promise<number> {
     const requestId = await web.newReservation(await wanted());

@@ -46,7 +46,7 @@ wherever('what the front end shows', () => {
       }
     }
     expect(told).toEqual(expected);
-  }, 60_000);
+  });
 });
 
 /** What becomes of a request in that state (a pending one: in that last state) without a machine: `state/laststate`. */
@@ -88,7 +88,7 @@ wherever('a daemon that finds requests in every pair of states', () => {
       ids.push((await site.request({ state, lastState, computers: [`vm${index + 1}`] })).requestId);
     }
     await site.startNode();
-  }, 60_000);
+  });
   afterAll(() => site.close());
 
   it('brings each to where its user or an admin goes on, and leaves alone what is nobody’s business', async () => {
@@ -103,7 +103,7 @@ wherever('a daemon that finds requests in every pair of states', () => {
       );
     await eventually(async () => JSON.stringify(await look()) === JSON.stringify(expected), 75).catch(() => {});
     expect(await look()).toEqual(expected);
-  }, 90_000);
+  });
 
   it('takes every one away that its user ends, and frees the computer but where an admin has it', async () => {
     const left = await site.database('request').select<{ id: number }[]>('id');
@@ -112,5 +112,5 @@ wherever('a daemon that finds requests in every pair of states', () => {
     const states = await Promise.all(STATUS_ROWS.map((_row, index) => site.computerState(`vm${index + 1}`)));
     const after = (state: StateName) => (['maintenance', 'vmhostinuse'].includes(state) ? state : 'available');
     expect(states).toEqual(STATUS_ROWS.map((row) => after(becomes(row)[2])));
-  }, 90_000);
+  });
 });

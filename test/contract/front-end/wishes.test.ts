@@ -70,14 +70,14 @@ wherever('a user of the front end', () => {
     await web.connect(requestId, USER);
     await eventually(async () => (await site.computerState('vm1')) === 'inuse', 10);
     expect(await web.status(requestId)).toBe('ready');
-  }, 60_000);
+  });
 
   it('reserves for later: nothing is begun before the time comes', async () => {
     const requestId = await reserve({ startsInMinutes: 90 });
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect([await site.state(requestId), await web.status(requestId)]).toEqual(['new/new', 'future']);
     expect(site.host.domains()).toEqual([]);
-  }, 30_000);
+  });
 
   it('ends one that has not begun: the front end removes it, and nobody misses it', async () => {
     const requestId = await reserve({ startsInMinutes: 90 });
@@ -85,7 +85,7 @@ wherever('a user of the front end', () => {
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect([await site.state(requestId), (await log(requestId)).ending]).toEqual([null, 'deleted']);
     expect(await site.computerState('vm1')).toBe('available');
-  }, 30_000);
+  });
 
   it('ends one that he uses: what is done is done within a second, and the machine is gone with all that was his', async () => {
     const requestId = await used();
@@ -94,7 +94,7 @@ wherever('a user of the front end', () => {
     await site.waitFor(requestId, null);
     expect(site.host.domains()).toEqual([]);
     expect([await site.computerState('vm1'), (await log(requestId)).ending]).toEqual(['available', 'released']);
-  }, 60_000);
+  });
 
   it('ends one that is being loaded: the load stops at its next step, within a second, and leaves nothing', async () => {
     site.guests.behave('vm1', { reaches: 'nothing' });
@@ -106,7 +106,7 @@ wherever('a user of the front end', () => {
     await site.waitFor(requestId, null);
     expect(site.host.domains()).toEqual([]);
     expect(await site.computerState('vm1')).toBe('available');
-  }, 60_000);
+  });
 
   it('ends one that waits for his acknowledgement: within a second it is being cleaned', async () => {
     const requestId = await reserve();
@@ -115,7 +115,7 @@ wherever('a user of the front end', () => {
     await eventually(async () => (await site.state(requestId)) !== 'deleted/reserved', A_SECOND);
     await site.waitFor(requestId, null);
     expect(await site.computerState('vm1')).toBe('available');
-  }, 60_000);
+  });
 
   it('connects through the API: the countdown that the page would have begun is begun for him', async () => {
     const requestId = await reserve();
@@ -123,7 +123,7 @@ wherever('a user of the front end', () => {
     await web.connect(requestId, USER, 'api');
     const { id } = await reservation(requestId);
     await eventually(async () => (await site.told(id)).includes('initialconnecttimeout'), 5);
-  }, 30_000);
+  });
 
   it('extends while he is on it: he keeps it, and the state is what it was', async () => {
     const requestId = await used({ minutes: 30 });
@@ -131,7 +131,7 @@ wherever('a user of the front end', () => {
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(await web.status(requestId)).toBe('ready');
     expect((await log(requestId)).ending).toBe('none');
-  }, 60_000);
+  });
 
   it('extends in the last minutes: within a second nothing counts down any more', async () => {
     const requestId = await used();
@@ -139,7 +139,7 @@ wherever('a user of the front end', () => {
     await site.waitFor(requestId, 'pending/inuse');
     await web.setEnd(requestId, 120);
     await eventually(async () => (await site.state(requestId)) === 'inuse/inuse', A_SECOND);
-  }, 60_000);
+  });
 
   it('reboots, gently: begun within a second, and ready again afterwards on the same machine', async () => {
     const requestId = await used();
@@ -148,14 +148,14 @@ wherever('a user of the front end', () => {
     await eventually(async () => (await site.state(requestId)) !== 'rebootsoft/reserved', A_SECOND);
     await shows(requestId, 'ready');
     expect(site.domainOf('vm1')).toMatchObject({ state: 'running', boots: 2 });
-  }, 60_000);
+  });
 
   it('reboots, hard', async () => {
     const requestId = await used();
     await web.reboot(requestId, 'hard');
     await shows(requestId, 'ready');
     expect(site.domainOf('vm1')).toMatchObject({ state: 'running', boots: 2 });
-  }, 60_000);
+  });
 
   it('reinstalls: begun within a second, a fresh machine, and the Connect button once more', async () => {
     const requestId = await used();
@@ -166,7 +166,7 @@ wherever('a user of the front end', () => {
     await shows(requestId, 'ready');
     expect(site.domainOf('vm1')!.uuid).not.toBe(before.uuid);
     expect(await site.computerState('vm1')).not.toBe('failed');
-  }, 60_000);
+  });
 
   it('reinstalls with another revision, and has that', async () => {
     const { imageId, fileName } = site.t.image;
@@ -179,7 +179,7 @@ wherever('a user of the front end', () => {
     await site.waitFor(requestId, 'pending/reserved');
     expect((await site.computer('vm1')).imagerevisionid).toBe(revisionId);
     expect(site.domainOf('vm1')!.name).toMatch(/-v1$/);
-  }, 60_000);
+  });
 
   it('removes one that failed: the front end takes its rows, and the computer is nobody’s', async () => {
     site.host.fail('virsh define', { message: 'error: no' });
@@ -189,7 +189,7 @@ wherever('a user of the front end', () => {
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(await site.computerState('vm1')).toBe('available');
     expect(await site.state(await reserve())).toMatch(/new/);
-  }, 60_000);
+  });
 });
 
 wherever('an owner of images', () => {
@@ -206,7 +206,7 @@ wherever('an owner of images', () => {
     expect(await image(imageId)).toMatchObject({ deleted: 0 });
     await eventually(async () => (await site.computerState('vm1')) === 'available', 30);
     expect((await site.computer('vm1')).currentimageid).toBe(imageId);
-  }, 120_000);
+  });
 
   it('ends it with a new revision of the image', async () => {
     const requestId = await used();
@@ -217,7 +217,7 @@ wherever('an owner of images', () => {
       production: 0,
     });
     expect(await image(imageId)).toMatchObject({ name: site.t.image.fileName });
-  }, 120_000);
+  });
 
   it('keeps his reservation and makes an image of it', async () => {
     const requestId = await used();
@@ -225,7 +225,7 @@ wherever('an owner of images', () => {
     await shows(requestId, 'ready', 60);
     expect(await image(imageId)).toMatchObject({ deleted: 0 });
     expect(await site.computerState('vm1')).toBe('inuse');
-  }, 120_000);
+  });
 
   it('makes a revision production, which ends his reservation', async () => {
     const requestId = await used();
@@ -233,7 +233,7 @@ wherever('an owner of images', () => {
     expect(await web.status(requestId)).toBe('error (unknown requestid)');
     await site.waitFor(requestId, null, 30);
     expect((await log(requestId)).ending).toBe('released');
-  }, 60_000);
+  });
 });
 
 wherever('an owner of a server', () => {
@@ -258,7 +258,7 @@ wherever('an owner of a server', () => {
     const { id: reservationid } = await reservation(requestId);
     const userid = await site.userId('lou');
     expect(await site.database('reservationaccounts').where({ reservationid, userid })).toHaveLength(1);
-  }, 60_000);
+  });
 
   it('gives it another group: within a second it is being done, and it stays ready all the time', async () => {
     const requestId = await server(await site.group('ops', 'lou'));
@@ -270,7 +270,7 @@ wherever('an owner of a server', () => {
     await eventually(() => /^kim:/m.test(accounts()) && !/^lou:/m.test(accounts()), 10);
     await eventually(async () => (await site.state(requestId))?.startsWith('inuse/') ?? false);
     expect(await web.status(requestId)).toBe('ready');
-  }, 60_000);
+  });
 
   it('whose group gets a member has him on it', async () => {
     const group = await site.group('ops', 'lou');
@@ -278,7 +278,7 @@ wherever('an owner of a server', () => {
     await eventually(async () => /^inuse/.test((await site.state(requestId)) ?? ''));
     await web.addToGroup(group, await site.userId('kim'));
     await eventually(() => /^kim:/m.test(accounts()), 10);
-  }, 60_000);
+  });
 });
 
 wherever('an admin of the front end', () => {
@@ -289,13 +289,13 @@ wherever('an admin of the front end', () => {
     const requestId = await web.reload('vm1', site.t.image);
     await site.waitFor(requestId, null);
     expect(await site.computer('vm1')).toMatchObject({ stateid: 2, currentimageid: site.t.image.imageId });
-  }, 30_000);
+  });
 
   it('takes a free VM off its host', async () => {
     const requestId = await web.takeOffHost('vm1');
     await site.waitFor(requestId, null);
     expect(await site.computer('vm1')).toMatchObject({ stateid: 10, vmhostid: null });
-  }, 30_000);
+  });
 
   it('takes a busy VM off its host when its user has gone', async () => {
     const users = await used();
@@ -305,11 +305,11 @@ wherever('an admin of the front end', () => {
     await web.end(users);
     await site.waitFor(requestId, null, 30);
     expect(await site.computer('vm1')).toMatchObject({ stateid: 10, vmhostid: null });
-  }, 60_000);
+  });
 
   it('orders the reloads of a block allocation: each is done before the block, and its computers are free for it', async () => {
     const requestId = await web.reload('vm1', site.t.image, 30);
     await eventually(async () => (await site.computer('vm1')).currentimageid === site.t.image.imageId, 20);
     expect([await site.state(requestId), await site.computerState('vm1')]).toEqual(['reload/reload', 'available']);
-  }, 30_000);
+  });
 });

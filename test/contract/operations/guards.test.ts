@@ -10,7 +10,6 @@ import { VmWorld } from '../../support/vm-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
-const LIMIT_MS = 120_000;
 
 type Row = readonly [kind: PowerKind, from: Condition, meanwhile: Condition, more?: object];
 const ALL: readonly Row[] = [
@@ -36,8 +35,8 @@ wherever('a VM that somebody changes between the checks of an operation and its 
   beforeAll(async () => {
     world = await VmWorld.open(ROWS.map(computerOf));
     await world.startInbox();
-  }, LIMIT_MS);
-  afterAll(async () => world.close(), LIMIT_MS);
+  });
+  afterAll(async () => world.close());
 
   it.each(ROWS.map((row) => [...row.slice(0, 3), row] as const))(
     '%s of one that was %s and is %s by then is refused, and leaves it so',
@@ -61,6 +60,5 @@ wherever('a VM that somebody changes between the checks of an operation and its 
         await held.release();
       }
     },
-    LIMIT_MS,
   );
 });

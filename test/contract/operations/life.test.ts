@@ -10,10 +10,9 @@ import { VmWorld } from '../../support/vm-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
-const LIMIT_MS = 60_000;
 
 let world: VmWorld;
-afterEach(async () => world.close(), LIMIT_MS);
+afterEach(async () => world.close());
 
 function argumentsOf(deed: Deed): object {
   if (deed.endsWith(' paused')) return { paused: true };
@@ -31,7 +30,7 @@ wherever('a VM of a fake world', () => {
   beforeEach(async () => {
     world = await VmWorld.open(CONDITIONS.map((condition) => condition.toLowerCase()));
     await world.startInbox();
-  }, LIMIT_MS);
+  });
 
   // Those need a base, or make one, which is allowed nothing but to be one: test/contract/clones.
   it.each(DEEDS.filter((deed) => !OF_BASES.some((kind) => kind === deed.split(' ')[0])))(
@@ -68,7 +67,6 @@ wherever('a VM of a fake world', () => {
         });
       }
     },
-    LIMIT_MS,
   );
 });
 
@@ -76,7 +74,7 @@ wherever('a row of the inbox', () => {
   beforeEach(async () => {
     world = await VmWorld.open(['vm1', 'vm2']);
     await world.startInbox();
-  }, LIMIT_MS);
+  });
 
   const insert = async (row: Record<string, string | number | null>) => {
     const id = await world.site.database.insert('provisiond_operation', row);
@@ -185,7 +183,7 @@ wherever('a guest that does not play along', () => {
   beforeEach(async () => {
     world = await VmWorld.open();
     await world.startInbox();
-  }, LIMIT_MS);
+  });
 
   it('ignores its button: the button is pressed again, and then it still runs', async () => {
     world.host.makeDeaf();
@@ -253,7 +251,7 @@ wherever('two operations on one VM', () => {
   beforeEach(async () => {
     world = await VmWorld.open();
     await world.startInbox();
-  }, LIMIT_MS);
+  });
 
   /** Something of each rank that takes its time, and the condition that it begins in. */
   const underWay = {
@@ -289,7 +287,6 @@ wherever('two operations on one VM', () => {
       });
       expect(world.condition('vm1')).toBe('Halted');
     },
-    LIMIT_MS,
   );
 
   it('a hard reboot waits for a shut-down, and then starts the VM', async () => {

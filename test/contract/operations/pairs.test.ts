@@ -15,7 +15,6 @@ const ASKED: readonly PowerKind[] = ALL ? LIFE_KINDS : ['hard_shutdown', 'hard_r
 const UNDER_WAY: readonly PowerKind[] = ALL ? LIFE_KINDS : ['suspend', 'checkpoint', 'hard_reboot'];
 /** So many VMs at once: the machine has other work. */
 const AT_ONCE = 6;
-const LIMIT_MS = 180_000;
 
 wherever('an operation that is asked for while another one is under way on the same VM', () => {
   let world: VmWorld;
@@ -36,8 +35,8 @@ wherever('an operation that is asked for while another one is under way on the s
       show: (id) => world.site.frontEnd.showOperation(id),
       condition: (computer) => world.condition(computer),
     };
-  }, LIMIT_MS);
-  afterAll(async () => world.close(), LIMIT_MS);
+  });
+  afterAll(async () => world.close());
 
   it.each(UNDER_WAY)(
     '%s under way: softer ones are refused, harder ones take its place or wait, each after its end',
@@ -46,6 +45,5 @@ wherever('an operation that is asked for while another one is under way on the s
         await provePairs(pairs, running, ASKED.slice(from, from + AT_ONCE));
       }
     },
-    LIMIT_MS,
   );
 });

@@ -92,7 +92,7 @@ beforeAll(async () => {
   mkdirSync(SCREENSHOTS, { recursive: true });
   if (!existsSync(CHROMIUM)) throw new Error('chromium is not installed: test/lab/packages.txt');
   browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
-}, 120_000);
+});
 
 afterAll(async () => {
   await browser?.close();

@@ -76,7 +76,7 @@ beforeAll(async () => {
   writeFileSync('provisiond.yaml', '');
   const lost = { prettyName: 'Lost Linux', os: 'vmwarelinux', ramMiB: 256, cpus: 1, sizeMiB: 1, owner: 'admin' };
   await site.frontEnd.addImage(lost); // and no file of it anywhere
-}, 60_000);
+});
 
 afterAll(async () => {
   process.chdir(before.cwd);

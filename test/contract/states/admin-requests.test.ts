@@ -32,7 +32,7 @@ wherever('tomaintenance', () => {
     expect(site.host.domains()).toEqual([]);
     expect(await site.computerState('vm1')).toBe('maintenance');
     expect(await site.computer('vm1')).toMatchObject({ vmhostid: null, currentimageid: 1, imagerevisionid: 1 });
-  }, 30_000);
+  });
 
   it('waits for the user to leave', async () => {
     const { requestId: users } = await site.inuse();
@@ -43,14 +43,14 @@ wherever('tomaintenance', () => {
     await site.waitFor(requestId, null, 30);
     expect(await site.computer('vm1')).toMatchObject({ vmhostid: null });
     expect(await site.computerState('vm1')).toBe('maintenance');
-  }, 60_000);
+  });
 
   it('takes a computer that is in maintenance already off its host, and is repeatable', async () => {
     await site.database('computer').where({ hostname: 'vm1.test' }).update({ stateid: 10, vmhostid: null });
     const { requestId } = await site.request({ state: 'tomaintenance', ...NO_IMAGE });
     await site.waitFor(requestId, null);
     expect(await site.computerState('vm1')).toBe('maintenance');
-  }, 30_000);
+  });
 
   it('is not begun before its start', async () => {
     const { requestId } = await site.request({ state: 'tomaintenance', ...NO_IMAGE, startsInMinutes: 30 });
@@ -68,14 +68,14 @@ wherever('tovmhostinuse', () => {
     await site.waitFor(requestId, null);
     expect(await site.computerState('vm1')).toBe('vmhostinuse');
     expect(site.host.domains()).toEqual([]);
-  }, 30_000);
+  });
 
   it('with an image loads it first, from maintenance too', async () => {
     await site.database('computer').where({ hostname: 'vm1.test' }).update({ stateid: 10 });
     const { requestId } = await site.request({ state: 'tovmhostinuse', withoutLog: true });
     await site.waitFor(requestId, null);
     expect(site.domainOf('vm1')).toMatchObject({ state: 'running' });
-  }, 30_000);
+  });
 });
 
 wherever('imageprep', () => {
@@ -88,14 +88,14 @@ wherever('imageprep', () => {
     expect(await site.computerState('vm1')).toBe('available');
     expect(await site.computer('vm1')).toMatchObject({ currentimageid: site.t.image.imageId });
     expect(site.domainOf('vm1')).toMatchObject({ state: 'running' });
-  }, 30_000);
+  });
 
   it('gives way to what has the computer, and leaves it as it is', async () => {
     await site.database('computer').where({ hostname: 'vm1.test' }).update({ stateid: 10 });
     const { requestId } = await site.request({ state: 'imageprep', withoutLog: true });
     await site.waitFor(requestId, null);
     expect(await site.computerState('vm1')).toBe('maintenance');
-  }, 30_000);
+  });
 });
 
 wherever('the preload window, from 35 to 25 minutes before the start,', () => {
@@ -117,7 +117,7 @@ wherever('the preload window, from 35 to 25 minutes before the start,', () => {
     await site.waitFor(requestId, 'pending/reserved');
     expect(site.domainOf('vm1')).toMatchObject({ boots: 1 });
     expect((await site.told(reservationIds[0]!)).filter((name) => name === 'startload')).toHaveLength(1);
-  }, 60_000);
+  });
 
   it('on a computer in use only notes the image as its next, and tries no second time', async () => {
     const { requestId: users } = await site.inuse({ minutes: 20 });
@@ -127,7 +127,7 @@ wherever('the preload window, from 35 to 25 minutes before the start,', () => {
     expect(await site.computer('vm1')).toMatchObject({ nextimageid: site.t.image.imageId });
     expect(await site.computerState('vm1')).toBe('inuse');
     expect(await site.state(users)).toMatch(/inuse/);
-  }, 30_000);
+  });
 
   it('that fails is no failure: the load is tried again at the start', async () => {
     site.host.fail('virsh define', { message: 'error: no' });
@@ -136,14 +136,14 @@ wherever('the preload window, from 35 to 25 minutes before the start,', () => {
     expect(await site.state(requestId)).toBe('new/new');
     expect(await site.computerState('vm1')).toBe('available');
     expect(site.host.domains()).toEqual([]);
-  }, 30_000);
+  });
 
   it('is the same for reloads that a block allocation ordered', async () => {
     const { requestId } = await site.request({ state: 'reload', withoutLog: true, startsInMinutes: 30 });
     await eventually(async () => (await preloaded(requestId)) === 1, 20);
     expect(await site.state(requestId)).toBe('reload/reload');
     expect(site.domainOf('vm1')).toMatchObject({ state: 'running' });
-  }, 30_000);
+  });
 
   it('leaves the computer free when the user takes his request back in the middle', async () => {
     site.guests.behave('vm1', { reaches: 'nothing' });
@@ -152,7 +152,7 @@ wherever('the preload window, from 35 to 25 minutes before the start,', () => {
     await site.database('reservation').where({ requestid: requestId }).delete();
     await site.database('request').where({ id: requestId }).delete();
     await eventually(async () => (await site.computerState('vm1')) === 'available');
-  }, 30_000);
+  });
 });
 
 wherever('makeproduction', () => {
@@ -186,7 +186,7 @@ wherever('makeproduction', () => {
     await eventually(async () => (await site.computer('vm2')).imagerevisionid === tested, 20);
     const log = await site.database('log').where({ requestid: null }).orderBy('id', 'desc').first<{ ending: string }>();
     expect(log.ending).toBe('released');
-  }, 60_000);
+  });
 
   it('of an image with only one revision makes that production [bug of vcld]', async () => {
     const { imageId, revisionId } = site.t.image;
@@ -197,7 +197,7 @@ wherever('makeproduction', () => {
       async () => ![`pending/makeproduction`, 'makeproduction/reserved'].includes((await site.state(requestId)) ?? ''),
     );
     expect(await site.database('imagerevision').where({ imageid: imageId })).toMatchObject([{ production: 1 }]);
-  }, 30_000);
+  });
 });
 
 wherever('imageinuse', () => {
@@ -210,5 +210,5 @@ wherever('imageinuse', () => {
     await site.write(requestId, 'imageinuse');
     await site.waitFor(requestId, 'inuse/imageinuse');
     expect(await site.computerState('vm1')).toBe('inuse');
-  }, 30_000);
+  });
 });

@@ -72,7 +72,7 @@ wherever('a capture', () => {
     expect(await image(ordered)).toMatchObject({ name: before.name, deleted: 0 });
     expect(site.t.frontEnd).toBeDefined();
     await eventually(async () => (await site.computer('vm1')).imagerevisionid === ordered.revisionId, 20);
-  }, 90_000);
+  });
 
   it('of a machine that was off takes what is on its disk', async () => {
     const requestId = await inUse();
@@ -80,7 +80,7 @@ wherever('a capture', () => {
     const ordered = await order(requestId);
     await site.waitFor(requestId, null, 40);
     expect(files()).toContain(`${nameOf(ordered)}.qcow2`);
-  }, 90_000);
+  });
 
   it('cuts the power of a guest that does not shut down', async () => {
     const requestId = await inUse({ settings: { guestShutdownTimeoutMs: 1000 } });
@@ -89,7 +89,7 @@ wherever('a capture', () => {
     await site.waitFor(requestId, null, 60);
     expect(site.story()).toContain('did not shut down');
     expect(files()).toContain(`${nameOf(ordered)}.qcow2`);
-  }, 90_000);
+  });
 
   it('waits no longer for a guest that crashes while it shuts down', async () => {
     const requestId = await inUse();
@@ -100,7 +100,7 @@ wherever('a capture', () => {
     await site.waitFor(requestId, null, 40);
     expect(site.story()).toContain('the guest crashed; its power is cut');
     expect(files()).toContain(`${nameOf(ordered)}.qcow2`);
-  }, 90_000);
+  });
 
   const obstacles = [
     [
@@ -143,7 +143,6 @@ wherever('a capture', () => {
       mend(ordered);
       await retry(requestId, ordered);
     },
-    120_000,
   );
 
   it('of a machine with two disks of its own is refused, with both named', async () => {
@@ -161,7 +160,7 @@ wherever('a capture', () => {
     expect(await failure(requestId)).toContain(second);
     expect(await failure(requestId)).toContain('Leave the one that is to be captured');
     await expectAsItWas(ordered);
-  }, 90_000);
+  });
 
   it('of a machine that is gone says so', async () => {
     const requestId = await inUse();
@@ -173,7 +172,7 @@ wherever('a capture', () => {
     expect(await failure(requestId)).toContain('DOMAIN_NOT_FOUND');
     expect(files()).toEqual([]);
     expect(await image(ordered)).toMatchObject({ deleted: 1 });
-  }, 90_000);
+  });
 
   it('of an image that users have already is refused', async () => {
     const requestId = await inUse();
@@ -181,7 +180,7 @@ wherever('a capture', () => {
     await site.waitFor(requestId, 'maintenance/image', 40);
     expect(await failure(requestId)).toContain('REQUEST_INVALID');
     expect(machine()).toMatchObject({ state: 'running' });
-  }, 60_000);
+  });
 });
 
 wherever('while a capture is made,', () => {
@@ -204,7 +203,7 @@ wherever('while a capture is made,', () => {
     expect(files()).toEqual([]);
     expect(site.host.domains()).toEqual([]);
     expect(await image(ordered)).toMatchObject({ deleted: 1, size: 0 });
-  }, 90_000);
+  });
 
   it('a second click for the same image changes nothing', async () => {
     const requestId = await inUse();
@@ -214,7 +213,7 @@ wherever('while a capture is made,', () => {
     await site.waitFor(requestId, null, 60);
     expect(files()).toEqual([`${nameOf(ordered)}.qcow2`, `${nameOf(ordered)}.xml`]);
     expect(await image(ordered)).toMatchObject({ deleted: 0 });
-  }, 120_000);
+  });
 
   it('a second click for another image makes that one, and nothing of the first', async () => {
     const requestId = await inUse();
@@ -226,7 +225,7 @@ wherever('while a capture is made,', () => {
     await site.waitFor(requestId, null, 60);
     expect(files()).toEqual([`${nameOf(second, 0, 'Second')}.qcow2`, `${nameOf(second, 0, 'Second')}.xml`]);
     expect(await image(first)).toMatchObject({ deleted: 1 });
-  }, 120_000);
+  });
 
   it('the end of the reservation is waited for by nobody: the image is made', async () => {
     const requestId = await inUse();
@@ -240,7 +239,7 @@ wherever('while a capture is made,', () => {
     await site.startNode();
     await site.waitFor(requestId, null, 60);
     expect(await image(ordered)).toMatchObject({ deleted: 0 });
-  }, 120_000);
+  });
 });
 
 /** No folder has room. */

@@ -50,7 +50,7 @@ describe.each([
       expect(passwords.every(({ pw }) => pw.length >= 8)).toBe(true);
       expect(await site.told(reservationIds[0]!)).toContain('acknowledgetimeout');
       expect(await site.told(reservationIds[1]!)).not.toContain('acknowledgetimeout');
-    }, 60_000);
+    });
 
     it('tells each guest the addresses of all, the parent’s first, and is in use when its user is on one of them', async () => {
       const { requestId } = await cluster();
@@ -63,7 +63,7 @@ describe.each([
         const lines = site.guests.read(site.domainOf(name)!.name, 'etc/cluster_info');
         expect(lines).toMatch(/^parent= \S+\nchild= \S+\n$/);
       }
-    }, 60_000);
+    });
 
     it('fails whole when one cannot be loaded, and leaves both computers to others', async () => {
       site.guests.behave('vm2', { refusesLogin: true });
@@ -74,7 +74,7 @@ describe.each([
       const log = await site.database('log').where({ id: 1 }).first<{ ending: string }>();
       expect(log.ending).toBe('failed');
       expect(await site.told(reservationIds[1]!)).toContain('failed');
-    }, 60_000);
+    });
 
     it('times out whole when nobody acknowledges', async () => {
       await site.database('variable').where({ name: 'acknowledgetimeout' }).update({ value: 1 });
@@ -83,7 +83,7 @@ describe.each([
       await eventually(async () => (await states()).every((state) => state === 'available'));
       const log = await site.database('log').where({ id: 1 }).first<{ ending: string }>();
       expect(log.ending).toBe('noack');
-    }, 60_000);
+    });
 
     it('is reclaimed whole when it is deleted while its user works on it', async () => {
       const { requestId } = await cluster();
@@ -94,7 +94,7 @@ describe.each([
       await site.write(requestId, 'deleted');
       await site.waitFor(requestId, null, 30);
       await eventually(async () => (await states()).every((state) => state === 'available'), 20);
-    }, 90_000);
+    });
 
     it('is reclaimed whole when it is deleted in the middle of its loads', async () => {
       COMPUTERS.forEach((name) => site.guests.behave(name, { answersAfterMs: 3000 }));
@@ -104,7 +104,7 @@ describe.each([
       await site.waitFor(requestId, null, 30);
       expect(await states()).toEqual(['available', 'available']);
       expect(site.host.domains()).toEqual([]);
-    }, 60_000);
+    });
 
     it('is rebooted whole', async () => {
       const { requestId } = await cluster();
@@ -116,7 +116,7 @@ describe.each([
       await site.waitFor(requestId, 'inuse/reboothard', 30);
       expect(COMPUTERS.map((name) => site.domainOf(name)!.boots)).toEqual([2, 2]);
       expect(await states()).toEqual(['inuse', 'inuse']);
-    }, 90_000);
+    });
 
     it('goes on where it was when the daemons were ended in the middle of its loads', async () => {
       COMPUTERS.forEach((name) => site.guests.behave(name, { answersAfterMs: 2000 }));
@@ -128,6 +128,6 @@ describe.each([
       for (const lease of leases) await site.startNode(lease);
       await site.waitFor(requestId, 'pending/reserved', 30);
       expect(COMPUTERS.map((name) => site.domainOf(name)!.boots)).toEqual([1, 1]);
-    }, 60_000);
+    });
   });
 });

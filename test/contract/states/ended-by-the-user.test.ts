@@ -61,5 +61,5 @@ wherever('a reservation that its user ends', () => {
     } finally {
       await site.close();
     }
-  }, 120_000);
+  });
 });

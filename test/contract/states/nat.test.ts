@@ -34,7 +34,7 @@ wherever('a NAT host', () => {
     await closePorts(world, 7, signal);
     expect(await world.call(50_022)).toBeNull();
     expect(await world.rules()).toBe('');
-  }, 30_000);
+  });
 
   it('is told exactly the same when it is told twice, and to close what is closed is nothing', async () => {
     await lead(50_022);
@@ -44,7 +44,7 @@ wherever('a NAT host', () => {
     await closePorts(world, 7, signal);
     await closePorts(world, 7, signal);
     expect(await world.rules()).toBe('');
-  }, 30_000);
+  });
 
   it('is not told to lead to something that is no address', async () => {
     const way = { publicIp: '0.0.0.0/0', guestIp: GUEST_IP, forwards: [] };
@@ -94,7 +94,7 @@ wherever('a reservation behind a NAT host', () => {
     await site.t.frontEnd.end(requestId);
     await site.waitFor(requestId, null);
     expect([await world.rules(), await ports()]).toEqual(['', []]);
-  }, 60_000);
+  });
 
   it('gives no port to two at once, and fails with a reason when none is left', async () => {
     await site.database('variable').where({ name: 'natport_ranges' }).update({ value: '50000-50001' });
@@ -109,5 +109,5 @@ wherever('a reservation behind a NAT host', () => {
     await site.waitFor(requestId, 'failed/new');
     const { text } = (await site.t.frontEnd.show(requestId)).timeline.find(({ kind }) => kind === 'failed')!;
     expect(text).toMatch(/no port of NAT host 198\.51\.100\.1 is free/);
-  }, 60_000);
+  });
 });

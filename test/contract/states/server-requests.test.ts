@@ -67,7 +67,7 @@ wherever('a server request', () => {
     expect(new Set(Object.values(passwords)).size).toBe(3);
     const reservation = await site.database('reservation').where({ id: reservationIds[0]! }).first<{ pw: string }>();
     expect(reservation.pw).toBe(passwords['owner']);
-  }, 30_000);
+  });
 
   it('gives root to the owner and the admin group, not to the login group', async () => {
     await site.startNode();
@@ -77,7 +77,7 @@ wherever('a server request', () => {
     expect(sudoers).toMatch(/^owner /m);
     expect(sudoers).toMatch(/^ada /m);
     expect(sudoers).not.toMatch(/^lou /m);
-  }, 30_000);
+  });
 
   it('is in use at once, whether or not anybody connects, and never times out', async () => {
     await site.startNode();
@@ -87,7 +87,7 @@ wherever('a server request', () => {
     await site.database('reservation').where({ requestid: requestId }).update({ lastcheck: '2001-01-01 00:00:00' });
     await eventually(async () => (await site.state(requestId)) === 'inuse/inuse');
     expect(await site.computerState('vm1')).toBe('inuse');
-  }, 30_000);
+  });
 
   it('is recognised when its row comes after the daemon took the request up', async () => {
     await site.startNode();
@@ -99,7 +99,7 @@ wherever('a server request', () => {
     await site.waitFor(requestId, 'inuse/reserved');
     expect(Object.keys(await rows(reservationIds[0]!)).sort()).toEqual(['ada', 'lou', 'owner']);
     expect(site.domainOf('vm1')).toMatchObject({ boots: 1 });
-  }, 30_000);
+  });
 
   it('finds its user data in the guest before the site’s script runs, and the variable is gone', async () => {
     const { reservationIds, requestId } = await server({ state: 'failed' });
@@ -114,7 +114,7 @@ wherever('a server request', () => {
     await site.waitFor(requestId, 'inuse/reserved');
     expect(site.guests.read(domain(), 'root/.vclcontrol/post_reserve_userdata')).toBe('first line\nsecond "line"\n');
     expect(await site.database('variable').where('name', 'like', 'userdata%')).toEqual([]);
-  }, 30_000);
+  });
 
   it('with a fixed MAC gets it on its public interface', async () => {
     await site.startNode();
@@ -122,7 +122,7 @@ wherever('a server request', () => {
     const { requestId } = await server({ row: { fixedMAC: '52:54:00:12:34:56' } });
     await site.waitFor(requestId, 'inuse/reserved');
     expect(site.domainOf('vm1')!.macs[1]).toBe('52:54:00:12:34:56');
-  }, 30_000);
+  });
 
   it('fails with a clear reason when its fixed address is that of another computer', async () => {
     await site.database('computer').where({ hostname: 'vm2.test' }).update({ IPaddress: '198.51.100.7' });
@@ -144,7 +144,7 @@ wherever('a server request', () => {
       /vm2.test has the fixed address/,
     );
     expect(await site.computerState('vm1')).toBe('available');
-  }, 30_000);
+  });
 
   it('gives its fixed address back when it ends, as it stood in the computer’s row', async () => {
     const { requestId, serverId } = await server({ state: 'failed', row: { fixedIP: '198.51.100.7' } });
@@ -160,7 +160,7 @@ wherever('a server request', () => {
     expect(
       await site.database('variable').whereIn('name', [`fixedIPsr${serverId}`, `originalIPaddr_${serverId}`]),
     ).toEqual([]);
-  }, 30_000);
+  });
 });
 
 wherever('servermodified', () => {
@@ -189,7 +189,7 @@ wherever('servermodified', () => {
     expect(shadow()).toBe(adasOwn);
     expect(site.guests.read(domain(), 'etc/sudoers.d/vcl') ?? '').not.toMatch(/^ada /m);
     expect(await site.computerState('vm1')).toBe('inuse');
-  }, 30_000);
+  });
 
   it('over pending/new goes on with the load, with the new groups', async () => {
     await site.startNode();
@@ -202,32 +202,28 @@ wherever('servermodified', () => {
     expect(Object.keys(await rows(reservationIds[0]!)).sort()).toEqual(['ada', 'lou', 'max', 'owner']);
     expect(accounts()).toContain('max');
     expect(site.host.domains()).toHaveLength(1);
-  }, 60_000);
+  });
 
   it.each<[string, StateName, StateName, RegExp]>([
     ['reserved/new, not taken up yet', 'reserved', 'new', /^inuse\/(reserved|servermodified)$/],
     ['pending/reserved', 'pending', 'reserved', /^inuse\/(reserved|servermodified)$/],
-  ])(
-    'over %s, the machine being ready for its user, goes on to it',
-    async (_what, state, lastState, goal) => {
-      await site.startNode();
-      const { requestId } = await server();
-      await site.waitFor(requestId, 'inuse/reserved');
-      await site.stopNodes();
-      const ids = { reserved: 3, pending: 14, new: 13 } as Record<string, number>;
-      await site.database('computer').where({ hostname: 'vm1.test' }).update({ stateid: 3 });
-      await site
-        .database('request')
-        .where({ id: requestId })
-        .update({ stateid: ids[state], laststateid: ids[lastState] });
-      await site.write(requestId, 'servermodified');
-      await site.startNode();
-      await eventually(async () => goal.test((await site.state(requestId)) ?? ''), 20);
-      expect(site.domainOf('vm1')).toMatchObject({ boots: 1 });
-      expect(await site.computerState('vm1')).toBe('inuse');
-    },
-    60_000,
-  );
+  ])('over %s, the machine being ready for its user, goes on to it', async (_what, state, lastState, goal) => {
+    await site.startNode();
+    const { requestId } = await server();
+    await site.waitFor(requestId, 'inuse/reserved');
+    await site.stopNodes();
+    const ids = { reserved: 3, pending: 14, new: 13 } as Record<string, number>;
+    await site.database('computer').where({ hostname: 'vm1.test' }).update({ stateid: 3 });
+    await site
+      .database('request')
+      .where({ id: requestId })
+      .update({ stateid: ids[state], laststateid: ids[lastState] });
+    await site.write(requestId, 'servermodified');
+    await site.startNode();
+    await eventually(async () => goal.test((await site.state(requestId)) ?? ''), 20);
+    expect(site.domainOf('vm1')).toMatchObject({ boots: 1 });
+    expect(await site.computerState('vm1')).toBe('inuse');
+  });
 
   it('over pending/servermodified is as over what that was over', async () => {
     await site.startNode();
@@ -239,7 +235,7 @@ wherever('servermodified', () => {
     await site.write(requestId, 'servermodified');
     await eventually(async () => /^inuse/.test((await site.state(requestId)) ?? ''));
     expect(await site.computerState('vm1')).toBe('inuse');
-  }, 30_000);
+  });
 
   it('over pending/reboothard reboots all the same', async () => {
     await site.startNode();
@@ -250,7 +246,7 @@ wherever('servermodified', () => {
     await site.startNode();
     await site.waitFor(requestId, 'inuse/reboothard');
     expect(site.domainOf('vm1')).toMatchObject({ boots: 2 });
-  }, 30_000);
+  });
 
   it('that the guest refuses leaves the user on his machine', async () => {
     await site.startNode();
@@ -260,5 +256,5 @@ wherever('servermodified', () => {
     await site.write(requestId, 'servermodified');
     await site.waitFor(requestId, 'inuse/servermodified');
     expect(await site.computerState('vm1')).toBe('inuse');
-  }, 30_000);
+  });
 });

@@ -28,5 +28,5 @@ wherever('a reservation', () => {
     } finally {
       await site.close();
     }
-  }, 30_000);
+  });
 });

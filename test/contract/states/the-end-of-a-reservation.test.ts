@@ -39,7 +39,7 @@ wherever('a reservation in use', () => {
     await site.startNode();
     await site.waitFor(requestId, null);
     expect([await ending(), await site.computerState('vm1')]).toEqual(['EOR', 'available']);
-  }, 30_000);
+  });
 
   it('goes on when it is extended in its last minutes, at once', async () => {
     const { requestId } = await inUse(3);
@@ -48,7 +48,7 @@ wherever('a reservation in use', () => {
     await site.t.frontEnd.extend(requestId, 60);
     await site.waitFor(requestId, 'inuse/inuse');
     expect([await ending(), await site.computerState('vm1')]).toEqual(['none', 'inuse']);
-  }, 30_000);
+  });
 
   it('that was shortened to a moment ago ends at once', async () => {
     const { requestId } = await inUse(4);
@@ -60,14 +60,14 @@ wherever('a reservation in use', () => {
       .update({ end: await site.time(-1) });
     await site.waitFor(requestId, null);
     expect(await ending()).toBe('EOR');
-  }, 30_000);
+  });
 
   it('is not lost because its guest does not answer', async () => {
     const { requestId } = await inUse(55);
     await site.startNode();
     await site.waitFor(requestId, 'inuse/inuse');
     expect(await site.computerState('vm1')).toBe('inuse');
-  }, 30_000);
+  });
 
   it('whose user left and did not come back in time is lost, with the log timeout', async () => {
     await set('reconnecttimeout', 1);
@@ -77,7 +77,7 @@ wherever('a reservation in use', () => {
     await site.database('reservation').where({ id: reservationIds[0] }).update({ lastcheck: '2001-01-01 00:00:00' });
     await eventually(async () => (await ending()) === 'timeout');
     await site.waitFor(requestId, 'complete/timeout');
-  }, 60_000);
+  });
 
   it('that makes an image is handed to the front end for its capture, instead of timing out', async () => {
     const requestId = await ofImaging(0);
@@ -94,7 +94,7 @@ wherever('a reservation in use', () => {
     expect(web.calls[0]!.body).toContain('XMLRPCautoCapture');
     expect(web.calls[0]!.body).toContain(`<string>${requestId}</string>`);
     expect(await ending()).toBe('none');
-  }, 30_000);
+  });
 
   it('that makes an image waits for a front end that is down, and nothing is lost meanwhile', async () => {
     const requestId = await ofImaging(0);
@@ -103,7 +103,7 @@ wherever('a reservation in use', () => {
     await eventually(() => web.calls.length > 0);
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect([await site.state(requestId), await site.computerState('vm1')]).toEqual(['pending/inuse', 'inuse']);
-  }, 30_000);
+  });
 
   it('that makes an image is put aside for an admin when the front end refuses to capture it', async () => {
     const requestId = await ofImaging(0);
@@ -111,5 +111,5 @@ wherever('a reservation in use', () => {
     await site.startNode();
     await site.waitFor(requestId, 'maintenance/inuse');
     expect([await site.computerState('vm1'), await ending()]).toEqual(['maintenance', 'none']);
-  }, 30_000);
+  });
 });

@@ -27,7 +27,7 @@ wherever('a running reservation', () => {
     await site.waitFor(requestId, 'inuse/rebootsoft');
     expect(site.domainOf('vm1')).toMatchObject({ state: 'running', boots: 2 });
     expect(await site.computerState('vm1')).toBe('inuse');
-  }, 30_000);
+  });
 
   it('is reset through its power when it does not obey the soft reboot', async () => {
     const { requestId } = await site.inuse();
@@ -35,14 +35,14 @@ wherever('a running reservation', () => {
     await site.write(requestId, 'rebootsoft');
     await site.waitFor(requestId, 'inuse/rebootsoft', 40);
     expect(site.domainOf('vm1')).toMatchObject({ state: 'running', boots: 2 });
-  }, 60_000);
+  });
 
   it('has its power reset on a hard reboot', async () => {
     const { requestId } = await site.inuse();
     await site.write(requestId, 'reboothard');
     await site.waitFor(requestId, 'inuse/reboothard');
     expect(site.domainOf('vm1')).toMatchObject({ state: 'running', boots: 2 });
-  }, 30_000);
+  });
 
   it('stays with its user when the reboot fails, for he may still save his work', async () => {
     const { requestId } = await site.inuse();
@@ -50,7 +50,7 @@ wherever('a running reservation', () => {
     await site.write(requestId, 'reboothard');
     await site.waitFor(requestId, 'inuse/reboothard');
     expect(await site.computerState('vm1')).toBe('inuse');
-  }, 30_000);
+  });
 
   it('is deleted in the middle of a reboot without waiting for its end', async () => {
     const { requestId } = await site.inuse();
@@ -60,5 +60,5 @@ wherever('a running reservation', () => {
     await site.write(requestId, 'deleted');
     await eventually(async () => (await site.state(requestId)) !== 'pending/reboothard', 3);
     await site.waitFor(requestId, null, 30);
-  }, 60_000);
+  });
 });

@@ -29,7 +29,7 @@ wherever('while its user is waited for', () => {
     const { requestId } = await site.request();
     await site.waitFor(requestId, 'complete/timeout');
     expect(await ending()).toBe('noack');
-  }, 30_000);
+  });
 
   it('the password has the length and the characters of the site’s variables', async () => {
     await set('user_password_length', 9);
@@ -38,7 +38,7 @@ wherever('while its user is waited for', () => {
     const { requestId } = await site.request();
     await site.waitFor(requestId, 'pending/reserved');
     expect(await password(requestId)).toMatch(/^(?=.{9}$)[A-Za-z0-9]+[-_+=.,@%!?*][A-Za-z0-9]+$/);
-  }, 30_000);
+  });
 
   it('a user of a federated affiliation gets no password, for he has one', async () => {
     await site.userId('fred');
@@ -49,7 +49,7 @@ wherever('while its user is waited for', () => {
     await site.waitFor(requestId, 'pending/reserved');
     expect(await password(requestId)).toBeNull();
     expect(site.guests.read(site.domainOf('vm1')!.name, 'etc/passwd')).toMatch(/^fred:x:4711:/m);
-  }, 30_000);
+  });
 
   it('the countdown of the first connection has its row, even when the acknowledgement came through the API', async () => {
     await site.startNode();
@@ -59,7 +59,7 @@ wherever('while its user is waited for', () => {
     await site.acknowledge(requestId);
     await eventually(async () => (await site.told(reservationIds[0]!)).includes('initialconnecttimeout'));
     expect(await site.told(reservationIds[0]!)).not.toContain('acknowledgetimeout');
-  }, 30_000);
+  });
 
   it('a row of the front end’s for that countdown is not doubled', async () => {
     await site.startNode();
@@ -79,7 +79,7 @@ wherever('while its user is waited for', () => {
     await site.acknowledge(requestId);
     await eventually(async () => (await site.told(reservationIds[0]!)).includes('postreserve'));
     expect((await site.told(reservationIds[0]!)).filter((name) => name === 'initialconnecttimeout')).toHaveLength(1);
-  }, 30_000);
+  });
 
   it('a guest that is slow to answer costs him nothing, one that is off does', async () => {
     await site.startNode();
@@ -95,7 +95,7 @@ wherever('while its user is waited for', () => {
     await site.waitFor(requestId, 'pending/reserved');
     await site.host.run(['virsh', '-q', 'destroy', site.domainOf('vm1')!.name]);
     await site.waitFor(requestId, 'failed/reserved');
-  }, 60_000);
+  });
 
   it('one who did not connect in time loses the reservation', async () => {
     await set('initialconnecttimeout', 1);
@@ -104,7 +104,7 @@ wherever('while its user is waited for', () => {
     await site.waitFor(requestId, 'pending/reserved');
     await site.acknowledge(requestId);
     await eventually(async () => (await ending()) === 'nologin');
-  }, 30_000);
+  });
 
   it('one who did not connect keeps it when the check was switched off meanwhile (nousercheck)', async () => {
     await set('initialconnecttimeout', 2);
@@ -114,7 +114,7 @@ wherever('while its user is waited for', () => {
     await site.acknowledge(requestId);
     await site.database('request').where({ id: requestId }).update({ checkuser: 0 });
     await site.waitFor(requestId, 'inuse/reserved');
-  }, 30_000);
+  });
 
   it('a reservation of a day or more is in use without any connection', async () => {
     await site.startNode();
@@ -122,5 +122,5 @@ wherever('while its user is waited for', () => {
     await site.waitFor(requestId, 'pending/reserved');
     await site.acknowledge(requestId);
     await site.waitFor(requestId, 'inuse/reserved');
-  }, 30_000);
+  });
 });

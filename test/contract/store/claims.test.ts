@@ -213,7 +213,7 @@ describe('processes', () => {
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
-  }, 60_000);
+  });
 });
 
 const RACER = `

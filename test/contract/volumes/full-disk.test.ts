@@ -1,13 +1,11 @@
 /** The disk is full when a file of a change is made, whichever: real qemu-img on real small file systems, VMs of a fake world. */
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { PATIENCE } from '../../support/busy';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
 import { CloneWorld, type Furniture } from '../../support/clone-world';
 import { SmallDisks } from '../../support/small-disks';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null && process.getuid?.() === 0 ? describe : describe.skip;
-const LIMIT_MS = 300_000 * PATIENCE;
 const DONE = { state: 'done', error: null };
 const FULL: Furniture = { system: 0x11, temporary: 0x12, data: 0x13 };
 
@@ -56,7 +54,7 @@ let disks: SmallDisks;
 afterEach(async () => {
   disks.close();
   await world.close();
-}, LIMIT_MS);
+});
 
 wherever('a disk that is full', () => {
   it.each(CASES.map((one) => [one.kind, one] as const))(
@@ -93,6 +91,5 @@ wherever('a disk that is full', () => {
       expect(await world.do(kind, 'vm1', more)).toMatchObject(DONE);
       expect(disks.made).toBe(made);
     },
-    LIMIT_MS,
   );
 });

@@ -3,20 +3,18 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { emptyTrash } from '../../../lib/work/trash-keeper';
-import { PATIENCE } from '../../support/busy';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
 import { VmWorld } from '../../support/vm-world';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
-const LIMIT_MS = 60_000 * PATIENCE;
 
 let world: VmWorld;
 beforeEach(async () => {
   world = await VmWorld.open();
   await world.startInbox();
-}, LIMIT_MS);
-afterEach(async () => world.close(), LIMIT_MS);
+});
+afterEach(async () => world.close());
 
 const domain = () => world.host.domain(world.domainOf('vm1'))!;
 const disks = () => domain().disks.map((file) => path.basename(file));
@@ -83,25 +81,21 @@ wherever('a restore that cannot be', () => {
     ['a size that is none', { sizeMiB: -1 }, 'OPERATION_INVALID', /sizeMiB/],
   ];
 
-  it.each(CASES)(
-    '%s: it is refused, and the VM runs on as it was',
-    async (_what, wish, code, message) => {
-      const facts = { os: 'vmwarelinux', ramMiB: 256, cpus: 1, sizeMiB: 1, owner: 'admin' };
-      await world.site.frontEnd.addImage({ prettyName: 'Elsewhere', ...facts });
-      const { fileName } = await world.site.frontEnd.addImage({ prettyName: 'Large', ...facts });
-      const file = world.host.path('datastore', `${fileName}.qcow2`);
-      execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', file, '2M']);
-      await world.bring('vm1', 'Running');
-      const before = { domain: domain(), files: files() };
-      const operation = await world.do('restore', wish);
-      expect(operation).toMatchObject({
-        state: 'failed',
-        error: { code, message: expect.stringMatching(message) },
-      });
-      expect({ domain: domain(), files: files() }).toEqual(before);
-    },
-    LIMIT_MS,
-  );
+  it.each(CASES)('%s: it is refused, and the VM runs on as it was', async (_what, wish, code, message) => {
+    const facts = { os: 'vmwarelinux', ramMiB: 256, cpus: 1, sizeMiB: 1, owner: 'admin' };
+    await world.site.frontEnd.addImage({ prettyName: 'Elsewhere', ...facts });
+    const { fileName } = await world.site.frontEnd.addImage({ prettyName: 'Large', ...facts });
+    const file = world.host.path('datastore', `${fileName}.qcow2`);
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', file, '2M']);
+    await world.bring('vm1', 'Running');
+    const before = { domain: domain(), files: files() };
+    const operation = await world.do('restore', wish);
+    expect(operation).toMatchObject({
+      state: 'failed',
+      error: { code, message: expect.stringMatching(message) },
+    });
+    expect({ domain: domain(), files: files() }).toEqual(before);
+  });
 
   it('because of snapshots, or of its image that was deleted', async () => {
     await world.virsh('snapshot-create-as', world.domainOf('vm1'), 's1');

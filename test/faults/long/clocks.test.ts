@@ -26,7 +26,7 @@ wherever('the clock', () => {
     await fault?.close();
     server?.stop();
     [fault, server] = [undefined, undefined];
-  }, 60_000);
+  });
   afterAll(writeTable);
 
   it('of a standby that is an hour ahead steals no lease', async () => {
@@ -45,7 +45,7 @@ wherever('the clock', () => {
       expect(readFileSync(fault.logFile, 'utf8').match(/waiting as standby/g)).toHaveLength(2);
       for (const daemon of [first, ...others]) daemon.kill('SIGKILL');
     });
-  }, 120_000);
+  });
 
   it('that jumps in the middle of a load and of a wait ends nothing early', async () => {
     await round('clock jumps by 2 h forth and back in a load (SQLite)', 'P2', async () => {
@@ -72,7 +72,7 @@ wherever('the clock', () => {
       await site.frontEnd.end(requestId);
       await fault.waitForRequest(requestId, [null], 60);
     });
-  }, 120_000);
+  });
 
   it.each([
     { change: 'begins', before: '2027-03-28 01:58:00', at: '2027-03-28T01:00:00Z', end: '2027-03-28 09:00:00' },
@@ -104,6 +104,5 @@ wherever('the clock', () => {
         }
       });
     },
-    240_000,
   );
 });

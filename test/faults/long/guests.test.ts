@@ -17,7 +17,7 @@ describe('a guest', () => {
     await site?.killDaemon();
     await site?.clear();
     await site?.close();
-  }, 90_000);
+  });
   afterAll(writeTable);
 
   const clean = async () =>
@@ -38,7 +38,7 @@ describe('a guest', () => {
       await site.waitForRequest(requestId, null, 60);
       await site.killDaemon();
     });
-  }, 240_000);
+  });
 
   it('that shuts itself down in the middle of its load fails it with a reason, or is set up again', async () => {
     await round('guest shuts itself down in the middle of its load', 'P3 P8', async () => {
@@ -58,7 +58,7 @@ describe('a guest', () => {
       await eventually(async () => [null, 'failed/new'].includes(await site.requestState(requestId)), 60);
       await clean(); // a machine that was made and not used is kept for the next
     });
-  }, 240_000);
+  });
 
   it('that shuts itself down while its user is awaited costs him the reservation, with a reason', async () => {
     await round('guest shuts itself down before its user comes', 'P3 P8', async () => {
@@ -73,5 +73,5 @@ describe('a guest', () => {
       await site.frontEnd.end(requestId).catch(() => {});
       await clean();
     });
-  }, 240_000);
+  });
 });

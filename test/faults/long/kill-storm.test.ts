@@ -32,7 +32,7 @@ wherever('four daemons and a storm of kills', () => {
   afterEach(async () => {
     await fault?.close();
     server?.stop();
-  }, 60_000);
+  });
   afterAll(writeTable);
 
   it('give each user one machine, started once, and leave nothing', async () => {

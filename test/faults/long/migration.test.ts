@@ -71,4 +71,4 @@ it('a creation of the tables that is killed at any moment is finished by the nex
     }
     expect(cutOff).toBeGreaterThan(0); // else nothing was injected
   });
-}, 240_000);
+});

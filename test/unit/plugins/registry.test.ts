@@ -62,7 +62,7 @@ describe('choosing a driver for a host', () => {
     probing('hangs', `return new Promise(() => {});`);
     folder.write('good.js', driverText('good'));
     expect(await choose()).toBe('good');
-  }, 10_000);
+  });
 
   it('goes on when a hook ends the process, at once or later', async () => {
     folder.write(

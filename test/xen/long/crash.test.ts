@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { orderCaptureAt } from '../../support/capture-order';
 import { eventually } from '../../support/eventually';
 import type { Site } from '../../support/site';
-import { PATIENCE } from '../../support/vm-host';
 import { XenGuest } from '../../support/xen-guest';
 import { MINUTE, openXenSite } from '../../support/xen-site';
 
@@ -36,13 +35,13 @@ async function reserve(image?: string): Promise<void> {
     const next = { image, user: 'student', start: null, minutes: 1500, computer: 'vm1' };
     ({ requestId } = await site.frontEnd.addReservation(next));
   }
-  await site.waitUntilReady(requestId, 480 * PATIENCE);
+  await site.waitUntilReady(requestId, 480);
 }
 
 async function logIn(): Promise<void> {
   const shown = await site.frontEnd.connect(requestId, '192.168.76.1');
-  await eventually(async () => (await site.asUser(shown, 'true').catch(() => 'refused')) === '', 90 * PATIENCE);
-  await eventually(async () => (await site.requestState(requestId))?.startsWith('inuse/') ?? false, 120 * PATIENCE);
+  await eventually(async () => (await site.asUser(shown, 'true').catch(() => 'refused')) === '', 90);
+  await eventually(async () => (await site.requestState(requestId))?.startsWith('inuse/') ?? false, 120);
 }
 
 describe('a guest of Xen that has crashed', () => {
@@ -54,8 +53,8 @@ describe('a guest of Xen that has crashed', () => {
       await site.inGuest(GUEST, 'echo "work before the crash" > /root/work; sync');
       await panic();
       const { imageId } = await orderCaptureAt(site.config.database, requestId, 'image');
-      await site.waitForRequest(requestId, null, 900 * PATIENCE);
-      await eventually(async () => (await site.computerState('vm1')) === 'available', 480 * PATIENCE);
+      await site.waitForRequest(requestId, null, 900);
+      await eventually(async () => (await site.computerState('vm1')) === 'available', 480);
       expect(await site.vmHost.list(site.datastore)).toContain(`linux-MyImage-${imageId}-v0.qcow2`);
       expect(await site.inGuest(GUEST, 'cat /root/work')).toBe('work before the crash\n');
     },
@@ -79,7 +78,7 @@ describe('a guest of Xen that has crashed', () => {
     async () => {
       await panic();
       await site.frontEnd.end(requestId);
-      await site.waitForRequest(requestId, null, 240 * PATIENCE);
+      await site.waitForRequest(requestId, null, 240);
       expect(await site.computerState('vm1')).toBe('available');
       expect(await site.leftovers()).toEqual([]);
     },

@@ -9,7 +9,6 @@ import { type Condition, DEEDS, type Deed, resultOf } from '../../../lib/model/v
 import type { OperationDetails } from '../../../lib/store/vm-front-end';
 import { ask, ended } from '../../support/operate';
 import type { Site } from '../../support/site';
-import { PATIENCE } from '../../support/vm-host';
 import { XenGuest } from '../../support/xen-guest';
 import { MINUTE, openXenSite } from '../../support/xen-site';
 
@@ -32,7 +31,7 @@ function begin(deed: Deed): Promise<OperationDetails> {
   return ask(site, 'vm1', kind!, more);
 }
 
-const end = (operation: OperationDetails) => ended(site, operation, 300 * PATIENCE);
+const end = (operation: OperationDetails) => ended(site, operation, 300);
 
 /** Done, and the VM is where the table says. */
 async function move(deed: Deed): Promise<void> {

@@ -8,7 +8,6 @@ import type { OperationDetails } from '../../../lib/store/vm-front-end';
 import { ask, ended } from '../../support/operate';
 import { eventually } from '../../support/eventually';
 import type { Site } from '../../support/site';
-import { PATIENCE } from '../../support/vm-host';
 import { XenGuest } from '../../support/xen-guest';
 import { MINUTE, openXenSite } from '../../support/xen-site';
 
@@ -17,10 +16,10 @@ jest.retryTimes(0);
 
 const MIB = 1 << 20;
 /** Long enough for somebody to pull the plug meanwhile. */
-const PROOF_MS = 20_000 * PATIENCE;
+const PROOF_MS = 20_000;
 const MAC = '52:54:00:0b:00:41';
 /** Guests of Xen obey their button, sooner or later. */
-const PATIENT = { timeoutSeconds: 90 * PATIENCE, hard: true };
+const PATIENT = { timeoutSeconds: 90, hard: true };
 
 let site: Site;
 let guest: XenGuest;
@@ -40,7 +39,7 @@ async function infoOf(file: string): Promise<Record<string, unknown>> {
 }
 const qemuIo = (file: string, command: string) => site.vmHost.run('qemu-io', '-f', 'qcow2', '-c', command, file);
 const begin = (computer: string | null, kind: string, more: object = {}) => ask(site, computer, kind, more);
-const end = (operation: { readonly id: number }) => ended(site, operation, 600 * PATIENCE);
+const end = (operation: { readonly id: number }) => ended(site, operation, 600);
 const act = async (computer: string | null, kind: string, more: object = {}) => end(await begin(computer, kind, more));
 async function well(computer: string | null, kind: string, more: object = {}): Promise<OperationDetails> {
   const operation = await act(computer, kind, more);
@@ -99,7 +98,7 @@ describe('what a VM on Xen is made of', () => {
       await eventually(async () => {
         await new Promise((resolve) => setTimeout(resolve, 1000));
         return /watch it run/.test((await site.frontEnd.showOperation(restore.id)).step ?? '');
-      }, 300 * PATIENCE);
+      }, 300);
       await site.virsh('destroy', guest.domain);
       expect((await end(restore)).error).toMatchObject({ code: 'DOMAIN_START_FAILED' });
       expect(await disks(guest)).toEqual(now);
