@@ -125,41 +125,45 @@ describe('a whole life', () => {
   let site: Site;
   afterEach(() => site?.close());
 
-  it('with a kill -9 after each step still gives the user the machine, and takes it back', async () => {
-    site = await Site.open({ dialect: LONG ? 'sqlite' : 'mysql', withoutDaemon: true });
-    const dead: string[] = [];
-    const crashThrough = async (state: WorkableState, until: () => Promise<boolean>) => {
-      for (const name of stepsOf(state)) {
-        const moment = MOMENTS[dead.length % 2 === 0 ? 2 : 1]!;
-        if (await crashAt(site, `${name}:${moment}`, until)) dead.push(name);
+  it(
+    'with a kill -9 after each step still gives the user the machine, and takes it back',
+    async () => {
+      site = await Site.open({ dialect: LONG ? 'sqlite' : 'mysql', withoutDaemon: true });
+      const dead: string[] = [];
+      const crashThrough = async (state: WorkableState, until: () => Promise<boolean>) => {
+        for (const name of stepsOf(state)) {
+          const moment = MOMENTS[dead.length % 2 === 0 ? 2 : 1]!;
+          if (await crashAt(site, `${name}:${moment}`, until)) dead.push(name);
+          await site.killDaemon();
+        }
+      };
+      await round('kill -9 after each step of one life with a guest', 'P2 P3', async () => {
+        const requestId = await site.reserve({ computer: 'vm1' });
+        await crashThrough('new', async () => (await site.requestState(requestId)) === 'pending/reserved');
+        await site.startDaemon();
+        const ready = await site.waitUntilReady(requestId, 90);
         await site.killDaemon();
-      }
-    };
-    await round('kill -9 after each step of one life with a guest', 'P2 P3', async () => {
-      const requestId = await site.reserve({ computer: 'vm1' });
-      await crashThrough('new', async () => (await site.requestState(requestId)) === 'pending/reserved');
-      await site.startDaemon();
-      const ready = await site.waitUntilReady(requestId, 90);
-      await site.killDaemon();
-      const shown = await site.frontEnd.connect(requestId, '192.168.122.1');
-      await crashThrough('reserved', async () => (await site.loadStates(requestId)).includes('noinitialconnection'));
-      await site.startDaemon();
-      await eventually(async () => (await site.asUser(shown, 'true').catch(() => 'refused')) === '', 40);
-      const visit = await site.logIn(shown);
-      await eventually(async () => (await site.computerState('vm1')) === 'inuse', 40);
-      await visit.leave();
-      expect(ready.password).toBe(shown.password);
-      expect(await audit(audited(site), { inHand: [requestId] })).toEqual([]);
-      await site.killDaemon();
-      await site.frontEnd.end(requestId);
-      await crashThrough('deleted', async () => (await site.requestState(requestId)) === null);
-      await site.startDaemon();
-      await site.waitForRequest(requestId, null, 40);
-      expect(await audit(audited(site))).toEqual([]);
-    });
-    expect(dead).toEqual(expect.arrayContaining(stepsBeforeGuest('new')));
-    expect(dead).toEqual(expect.arrayContaining(['wait for the guest', 'set up the guest', 'add the user']));
-  }, 3 * TEST_LIMIT_MS);
+        const shown = await site.frontEnd.connect(requestId, '192.168.122.1');
+        await crashThrough('reserved', async () => (await site.loadStates(requestId)).includes('noinitialconnection'));
+        await site.startDaemon();
+        await eventually(async () => (await site.asUser(shown, 'true').catch(() => 'refused')) === '', 40);
+        const visit = await site.logIn(shown);
+        await eventually(async () => (await site.computerState('vm1')) === 'inuse', 40);
+        await visit.leave();
+        expect(ready.password).toBe(shown.password);
+        expect(await audit(audited(site), { inHand: [requestId] })).toEqual([]);
+        await site.killDaemon();
+        await site.frontEnd.end(requestId);
+        await crashThrough('deleted', async () => (await site.requestState(requestId)) === null);
+        await site.startDaemon();
+        await site.waitForRequest(requestId, null, 40);
+        expect(await audit(audited(site))).toEqual([]);
+      });
+      expect(dead).toEqual(expect.arrayContaining(stepsBeforeGuest('new')));
+      expect(dead).toEqual(expect.arrayContaining(['wait for the guest', 'set up the guest', 'add the user']));
+    },
+    3 * TEST_LIMIT_MS,
+  );
 });
 
 // ----------------------------------------------------------------------------------------------------
