@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { HostPool } from '../../lib/host/host-pool';
 import type { HostConnection, HostFacts } from '../../lib/model/reservation';
+import { eventually } from '../support/eventually';
 import { FakeHost } from '../support/fake-host';
 import { type PrivateSshd, startSshd } from '../support/sshd';
 
@@ -50,8 +51,6 @@ describe('the pool of hosts', () => {
   it('ends its connections when it is closed', async () => {
     await pool.get(factsOf()).run(['true']);
     await pool.close();
-    for (let i = 0; i < 20 && sshd.sessionPids().length > 0; i++)
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(sshd.sessionPids()).toEqual([]);
+    await eventually(() => sshd.sessionPids().length === 0);
   });
 });

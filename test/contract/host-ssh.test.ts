@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { script } from '../../lib/host/host';
+import { type Host, script } from '../../lib/host/host';
 import { SshHost, type SshHostOptions, fetchHostKey } from '../../lib/host/ssh-host';
+import { eventually } from '../support/eventually';
 import { type PrivateSshd, findFreePort, startSshd } from '../support/sshd';
 import { TcpProxy } from '../support/tcp-proxy';
 import { describeHost, failure } from './host.contract';
@@ -76,28 +77,34 @@ describe('the connection to a host', () => {
       await Promise.all([host.run(['true']), host.run(['true'], { timeoutMs: 60_000 })]);
       await host.close();
     }
-    await sleep(50);
-    expect(count()).toBeLessThanOrEqual(before + 1);
+    await eventually(() => count() <= before + 1);
     expect(process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap')).toEqual([]);
   });
 });
 
 describe('a command whose connection breaks', () => {
+  const LONG = script('echo begun; exec sleep 50');
+  let hasBegun = false;
+  const runsLong = (host: Host) => {
+    hasBegun = false;
+    return host.run(LONG, { onStdout: () => (hasBegun = true) });
+  };
+
   it('has an unknown outcome when the connection is reset', async () => {
     const proxy = await proxyTo(sshd);
     const host = hostOf(sshd, { port: proxy.port });
     await host.run(['true']);
-    const call = failure(host.run(['sleep', '5']), 'OUTCOME_UNKNOWN');
-    await sleep(200);
+    const call = failure(runsLong(host), 'OUTCOME_UNKNOWN');
+    await eventually(() => hasBegun);
     proxy.reset();
-    expect((await call).details).toMatchObject({ host: 'vmhost1', argv: ['sleep', '5'] });
+    expect((await call).details).toMatchObject({ host: 'vmhost1', argv: LONG });
   });
 
   it('has an unknown outcome when the sshd that served it is killed', async () => {
     const host = hostOf(sshd);
     await host.run(['true']);
-    const call = failure(host.run(['sleep', '5']), 'OUTCOME_UNKNOWN');
-    await sleep(200);
+    const call = failure(runsLong(host), 'OUTCOME_UNKNOWN');
+    await eventually(() => hasBegun);
     sshd.killSessions();
     await call;
     expect((await host.run(['echo', 'again'])).stdout).toBe('again\n');
@@ -143,9 +150,7 @@ describe('a host that cannot be reached', () => {
     const breaker = { failures: 3, pauseMs: 10, openMs: 300, openCapMs: 600 };
     const host = hostOf(sshd, { port, breaker });
     for (let i = 0; i < 3; i++) await failure(host.run(['true']), 'HOST_UNREACHABLE');
-    const startedAt = performance.now();
     const error = await failure(host.run(['true']), 'HOST_UNREACHABLE');
-    expect(performance.now() - startedAt).toBeLessThan(50);
     expect(error.message).toContain('left alone');
     expect(error.cause).toBeInstanceOf(Error);
 

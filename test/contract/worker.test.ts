@@ -139,6 +139,7 @@ wherever('the worker', () => {
     site.host.stopLibvirtd();
     start();
     const requestId = await site.reserve({ computer: 'vm1' });
+    await until(requestId, 'pending/new');
     await pause(500);
     expect(await site.requestState(requestId)).toBe('pending/new');
     site.host.heal();

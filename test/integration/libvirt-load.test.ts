@@ -22,6 +22,7 @@ import type { Log } from '../../lib/log';
 import type { GuestStatus } from '../../lib/plugins/api';
 import { runSteps } from '../../lib/steps/step';
 import { type HostedReservationParts, makeHostedReservation } from '../fixtures/hosted-reservation';
+import { eventually } from '../support/eventually';
 import { readLab } from '../support/lab';
 
 const lab = readLab();
@@ -154,11 +155,11 @@ describe('a load on a real libvirt', () => {
 
   it('says how far a guest has come', async () => {
     const subject = provisioner({});
-    const until = Date.now() + 20_000;
-    let diagnosis = await subject.diagnoseGuest();
-    while (!(diagnosis.answersPing && diagnosis.sshPortOpen) && Date.now() < until) {
+    let diagnosis!: Awaited<ReturnType<typeof subject.diagnoseGuest>>;
+    await eventually(async () => {
       diagnosis = await subject.diagnoseGuest();
-    }
+      return diagnosis.answersPing === true && diagnosis.sshPortOpen === true;
+    }, 20);
     expect(diagnosis).toMatchObject({
       domainState: expect.stringMatching(/^running/),
       dhcpLease: '192.168.121.21',

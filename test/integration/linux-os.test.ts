@@ -1,7 +1,6 @@
 /** The Linux module on the lab's guest: busybox, dropbear and init scripts, over the daemon's own ssh connection. */
 import { execFile } from 'node:child_process';
 import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { asGuest } from '../../lib/host/guest';
@@ -158,10 +157,11 @@ async function setDhcpEntries(verb: 'add' | 'delete'): Promise<void> {
   it('comes back after a reboot as the machine it was, and goes down when told to', async () => {
     const bootId = await ask('cat /proc/sys/kernel/random/boot_id');
     await stages.reboot(context());
-    await sleep(3000);
-    await connector.forget(PRIVATE.address);
-    await connect();
-    expect(await ask('cat /proc/sys/kernel/random/boot_id')).not.toBe(bootId);
+    await eventually(async () => {
+      await connector.forget(PRIVATE.address);
+      await connect();
+      return (await ask('cat /proc/sys/kernel/random/boot_id').catch(() => bootId)) !== bootId;
+    }, 60);
     expect(await ask('hostname')).toBe('vm1');
     await stages.shutdown(context());
     await eventually(async () => !(await run('virsh', 'list', '--name')).includes(NAME), 20);

@@ -81,11 +81,9 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
     expect(await site.computerState('vm1')).toBe('available');
     await site.setTimings({ acknowledgetimeout: 900 });
 
-    const started = Date.now();
     const next = await site.reserve({ computer: 'vm1' });
     await site.waitUntilReady(next, 30);
     expect(await site.loadStates(next)).not.toContain('startload');
-    expect(Date.now() - started).toBeLessThan(10_000);
     await site.frontEnd.end(next);
     await site.waitForRequest(next, null, 30);
     await site.virsh('list', '--all');

@@ -6,7 +6,7 @@ export async function eventually(condition: () => Promise<boolean> | boolean, se
   const deadline = Date.now() + seconds * 1000 * PATIENCE;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`not so within ${seconds * PATIENCE} s: ${condition.toString()}`);
-    await pause(25);
+    await pause(50);
   }
 }
 

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { eventually } from './eventually';
 
 const LISTENER = `
 import socket, sys
@@ -44,11 +45,11 @@ export class NotifySocket {
 
   /** Waits for a datagram. */
   async hear(pattern: RegExp, seconds = 20): Promise<string> {
-    for (const deadline = Date.now() + seconds * 1000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
-      const found = this.texts.find((text) => pattern.test(text));
-      if (found !== undefined) return found;
-      if (Date.now() > deadline) throw new Error(`${String(pattern)} was not heard: ${this.texts.join('; ')}`);
-    }
+    let found: string | undefined;
+    const isHeard = () => (found = this.texts.find((text) => pattern.test(text))) !== undefined;
+    await eventually(isHeard, seconds).catch(() => {}); // told below
+    if (found === undefined) throw new Error(`${String(pattern)} was not heard: ${this.texts.join('; ')}`);
+    return found;
   }
 
   close(): void {

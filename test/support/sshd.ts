@@ -5,6 +5,7 @@ import { type AddressInfo, createServer, connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PATIENCE } from './patience';
 
 export interface PrivateSshd {
   readonly address: string;
@@ -102,7 +103,7 @@ export async function findFreePort(): Promise<number> {
 }
 
 async function waitUntilOpen(port: number, child: ChildProcess, log: () => string): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
+  for (let attempt = 0; attempt < 200 * PATIENCE; attempt++) {
     if (child.exitCode !== null) throw new Error(`sshd ended with ${child.exitCode}: ${log()}`);
     const isOpen = await new Promise<boolean>((resolve) => {
       const socket = connect(port, '127.0.0.1', () => resolve(true)).once('error', () => resolve(false));
@@ -112,7 +113,7 @@ async function waitUntilOpen(port: number, child: ChildProcess, log: () => strin
     await sleep(25);
   }
   child.kill('SIGKILL');
-  throw new Error(`sshd did not open port ${port} within 5 s: ${log()}`);
+  throw new Error(`sshd did not open port ${port} in time: ${log()}`);
 }
 
 function childrenOf(pid: number): number[] {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { PassThrough } from 'node:stream';
 import { createLogger, type RootLog } from '../../../lib/log';
 import { LogLevels, writeLevelOf } from '../../../lib/log-levels';
+import { eventually } from '../../support/eventually';
 import { FakeDaemon } from '../../support/fake-daemon';
 import { FakeSite } from '../../support/fake-site';
 
@@ -30,18 +31,17 @@ afterEach(async () => {
 
 const linesOf = (requestId: number) => written.split('\n').filter((line) => line.includes(`[request ${requestId}`));
 
-async function ready(requestId: number): Promise<void> {
-  for (let tries = 0; (await site.frontEnd.show(requestId)).status !== 'ready'; tries++) {
-    if (tries > 400) throw new Error(written);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+async function shows(requestId: number, status: 'ready' | 'failed'): Promise<void> {
+  await eventually(async () => (await site.frontEnd.show(requestId)).status === status, 20).catch((cause: unknown) => {
+    throw new Error(written, { cause });
+  });
 }
 
 describe('the log', () => {
   it('has a reservation from its first line to its last under one word to search for', async () => {
     daemon = new FakeDaemon(site);
     const [one, other] = [await site.reserve({ computer: 'vm1' }), await site.reserve({ computer: 'vm2' })];
-    await Promise.all([ready(one), ready(other)]);
+    await Promise.all([shows(one, 'ready'), shows(other, 'ready')]);
     const story = linesOf(one).join('\n');
     expect(story).toMatch(/working on 'new'[\s\S]*power on the domain[\s\S]*'new' is done[\s\S]*working on 'reserved'/);
     expect(story).not.toContain('vm2');
@@ -55,10 +55,7 @@ describe('the log', () => {
     ]);
     daemon = new FakeDaemon(site);
     const lost = await site.reserve({ computer: 'vm1' });
-    for (let tries = 0; (await site.frontEnd.show(lost)).status !== 'failed'; tries++) {
-      if (tries > 400) throw new Error(written);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await shows(lost, 'failed');
     const story = linesOf(lost).join('\n');
     expect(story).toMatch(/IMAGE_NOT_FOUND \(image\): .*nowhere-to-be-found/);
     expect(story).toMatch(/hint: Put the image file into the datastore/);
@@ -69,7 +66,7 @@ describe('the log', () => {
     writeLevelOf(site.folder, one, 'debug');
     await new Promise((resolve) => setTimeout(resolve, 300));
     daemon = new FakeDaemon(site);
-    await Promise.all([ready(one), ready(other)]);
+    await Promise.all([shows(one, 'ready'), shows(other, 'ready')]);
     expect(linesOf(one).join('\n')).toMatch(/ debug .*power on the domain …/);
     expect(linesOf(other).join('\n')).not.toMatch(/ debug /);
     expect(linesOf(other).join('\n')).toMatch(/ info .*power on the domain/);

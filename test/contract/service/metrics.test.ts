@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { Health } from '../../../lib/metrics/health';
 import { Metrics } from '../../../lib/metrics/metrics';
+import { eventually } from '../../support/eventually';
 import { FakeDaemon } from '../../support/fake-daemon';
 import { FakeSite } from '../../support/fake-site';
 
@@ -37,13 +38,10 @@ async function value(line: RegExp): Promise<number | undefined> {
 }
 
 async function until(line: RegExp, wanted: number): Promise<void> {
-  for (let tries = 0; (await value(line)) !== wanted; tries++) {
-    if (tries > 400)
-      throw new Error(
-        `${String(line)}, not ${wanted}: ${(await metrics.text()).body.match(/^provisiond_(out|res).*/gm)?.join('\n')}`,
-      );
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await eventually(async () => (await value(line)) === wanted, 20).catch(async (cause: unknown) => {
+    const there = (await metrics.text()).body.match(/^provisiond_(out|res).*/gm)?.join('\n');
+    throw new Error(`${String(line)}, not ${wanted}: ${there}`, { cause });
+  });
 }
 
 it('a load shows with its steps, its commands, its statements and what followed', async () => {

@@ -12,6 +12,7 @@ import { VmRecords } from '../../../lib/operations/vm-records';
 import { startPage } from '../../../lib/page/page';
 import { PluginRegistry } from '../../../lib/plugins/registry';
 import { OperationInbox } from '../../../lib/work/operation-inbox';
+import { eventually } from '../../support/eventually';
 import { FakeDaemon } from '../../support/fake-daemon';
 import { FakeSite } from '../../support/fake-site';
 
@@ -83,12 +84,12 @@ beforeAll(async () => {
   await site.frontEnd.addImage(lost); // and no file of it anywhere
   const wanted = { image: 'Lost Linux', user: 'student', start: null, minutes: 60, computer: 'vm2' };
   failed = (await site.frontEnd.addReservation(wanted)).requestId;
-  await until(async () => (await site.frontEnd.show(failed)).status === 'failed');
-  await until(async () => (await site.frontEnd.show(ready)).status === 'ready');
+  await eventually(async () => (await site.frontEnd.show(failed)).status === 'failed');
+  await eventually(async () => (await site.frontEnd.show(ready)).status === 'ready');
   operations.start();
   const refused = { kind: 'unpause', computer: 'vm1', arguments: {}, requestedBy: 'alice' };
   const { id } = await site.frontEnd.addOperation(refused);
-  await until(async () => (await site.frontEnd.showOperation(id)).ended !== null);
+  await eventually(async () => (await site.frontEnd.showOperation(id)).ended !== null);
   mkdirSync(SCREENSHOTS, { recursive: true });
   if (!existsSync(CHROMIUM)) throw new Error('chromium is not installed: test/lab/packages.txt');
   browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
@@ -103,13 +104,6 @@ afterAll(async () => {
   await site?.close();
   rmSync(plugins, { recursive: true, force: true });
 });
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; !(await condition()); tries++) {
-    if (tries > 600) throw new Error(`not so: ${condition.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 interface Circumstances {
   readonly javaScriptEnabled?: boolean;
@@ -175,7 +169,7 @@ describe('the page', () => {
     site.host.makeDeaf();
     const wish = { computer: 'vm1', requestedBy: '<i>alice</i>' };
     const asked = await site.frontEnd.addOperation({ kind: 'clean_shutdown', arguments: {}, ...wish });
-    await until(async () => (await site.frontEnd.showOperation(asked.id)).step === 'ask the guest to shut down');
+    await eventually(async () => (await site.frontEnd.showOperation(asked.id)).step === 'ask the guest to shut down');
     const page = await open('/operations');
     const underWay = page.getByRole('table', { name: 'Operations under way' });
     await underWay
@@ -308,7 +302,7 @@ describe('the page', () => {
     try {
       const text = await (await fetch(`${listener.address}/images`)).text();
       const later = async () => (await (await fetch(`${listener.address}/images`)).text()).includes('&lt;img');
-      await until(later);
+      await eventually(later);
       expect(text).not.toContain('<img');
     } finally {
       await site.database.change('update image set prettyname = ? where id = ?', ['Tiny Linux', site.image.imageId]);

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { explainRequest } from '../../../lib/cli/explain';
 import { planLoad } from '../../../lib/cli/plan';
 import { DEFAULT_TIMINGS } from '../../../lib/model/timings';
+import { eventually } from '../../support/eventually';
 import { FakeDaemon } from '../../support/fake-daemon';
 import { FakeSite } from '../../support/fake-site';
 
@@ -31,13 +32,6 @@ async function sentences(requestId: number, holder: string | null = 'somebody'):
   return explainRequest({ details, now, holder, timings: DEFAULT_TIMINGS }).join('\n');
 }
 
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; !(await condition()); tries++) {
-    if (tries > 400) throw new Error(`not so: ${condition.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
 describe('a plan', () => {
   it('names driver, files and commands of each step, and changes nothing', async () => {
     const requestId = await site.reserve({ computer: 'vm1' });
@@ -64,7 +58,7 @@ describe('a plan', () => {
     const requestId = await site.reserve({ computer: 'vm1' });
     const planned = await plan(requestId);
     daemon = new FakeDaemon(site);
-    await until(async () => (await site.frontEnd.show(requestId)).status === 'ready');
+    await eventually(async () => (await site.frontEnd.show(requestId)).status === 'ready');
     const [domain] = site.host.domains();
     expect(domain!.name).toBe(planned.domain);
     expect(site.host.files('vms')).toContain(planned.files.disk.split('/').at(-1));
@@ -81,8 +75,8 @@ describe('an explanation', () => {
   it('of a machine that waits for its user says for what, how long, and what comes then', async () => {
     const requestId = await site.reserve({ computer: 'vm1' });
     daemon = new FakeDaemon(site);
-    await until(async () => (await site.frontEnd.show(requestId)).status === 'ready');
-    await until(async () => (await sentences(requestId)).includes('press Connect'));
+    await eventually(async () => (await site.frontEnd.show(requestId)).status === 'ready');
+    await eventually(async () => (await sentences(requestId)).includes('press Connect'));
     expect(await sentences(requestId)).toMatch(
       /press Connect, 15 min at most; then it times out[\s\S]*Still to come: /,
     );
@@ -93,7 +87,7 @@ describe('an explanation', () => {
     await site.database.change('update imagerevision set imagename = ? where id = ?', ['nowhere', image.revisionId]);
     const requestId = await site.reserve({ computer: 'vm1' });
     daemon = new FakeDaemon(site);
-    await until(async () => (await site.frontEnd.show(requestId)).status === 'failed');
+    await eventually(async () => (await site.frontEnd.show(requestId)).status === 'failed');
     const told = await sentences(requestId);
     expect(told).toMatch(/the step 'find the image' failed with IMAGE_NOT_FOUND; the image is to blame/);
     expect(told).toMatch(/What to do: Put the image file/);

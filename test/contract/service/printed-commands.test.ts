@@ -10,6 +10,7 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { runProgram } from '../../../lib/cli/program';
 import { type PowerKind, POWER_KINDS, expectedFor } from '../../../lib/model/vm-states';
+import { eventually } from '../../support/eventually';
 import { FakeDaemon } from '../../support/fake-daemon';
 import type { FakeSite } from '../../support/fake-site';
 import { type PrintedLine, blockLines, helpLines, inlineLines, words } from '../../support/printed-commands';
@@ -149,13 +150,6 @@ async function trial(line: string): Promise<string[]> {
   }
 }
 
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; !(await condition()); tries++) {
-    if (tries > 600) throw new Error(`not so: ${condition.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
 /** A VM that nobody has reserved, in a condition in which the operation is allowed; where there is a choice it runs. */
 async function bring(kind: PowerKind): Promise<void> {
   if (!site.host.domain(world.domainOf('vm1'))) await world.add('vm1');
@@ -168,7 +162,7 @@ async function prepare(line: string): Promise<void> {
   if (/^provisiond recover /.test(line)) {
     const wanted = { image: 'Lost Linux', user: 'student', start: null, minutes: 60 };
     failed = (await site.frontEnd.addReservation(wanted)).requestId;
-    await until(async () => (await site.frontEnd.show(failed)).status === 'failed');
+    await eventually(async () => (await site.frontEnd.show(failed)).status === 'failed');
   }
   const [, kind] = /^provisiond vm (\w+) vm1\b/.exec(line) ?? [];
   if (POWER_KINDS.some((known) => known === kind)) await bring(kind as PowerKind);
@@ -180,7 +174,7 @@ async function prepare(line: string): Promise<void> {
   const isOf = /^provisiond (show|connect|extend|end|plan|explain|log-level) \d/.test(line);
   if (isOf && (ready === 0 || (await site.requestState(ready)) === null)) {
     ready = await site.reserve({});
-    await until(async () => (await site.frontEnd.show(ready)).status === 'ready');
+    await eventually(async () => (await site.frontEnd.show(ready)).status === 'ready');
   }
 }
 

@@ -3,17 +3,11 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { eventually } from '../../support/eventually';
 import { NotifySocket } from '../../support/notify-socket';
 import { Program, type Running, builtProgram } from '../cli/program';
 
 const CONF = path.resolve(__dirname, '../../../conf');
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; !condition(); tries++) {
-    if (tries > 400) throw new Error(`not so: ${condition.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 describe('a daemon that systemd started', () => {
   let systemd: NotifySocket;
@@ -53,7 +47,7 @@ describe('a daemon that systemd started', () => {
   it('says that it is ready after its first look at the inbox, and that it stops', async () => {
     const { child, ended } = start();
     expect(await systemd.hear(/READY=1/)).toBe('READY=1|STATUS=works the inbox');
-    expect(log()).toContain('this daemon is active now');
+    await eventually(() => log().includes('this daemon is active now')); // a file is written behind the work
     child.kill('SIGTERM');
     await systemd.hear(/STOPPING=1/);
     expect((await ended).exitCode).toBe(0);
@@ -63,19 +57,19 @@ describe('a daemon that systemd started', () => {
     const { child } = start({ WATCHDOG_USEC: '1500000' });
     await systemd.hear(/READY=1/);
     const fed = () => systemd.texts.filter((text) => text === 'WATCHDOG=1').length;
-    await until(() => fed() >= 4);
+    await eventually(() => fed() >= 4);
     child.kill('SIGSTOP'); // as a hanging loop looks from outside
     await new Promise((resolve) => setTimeout(resolve, 800));
     const before = fed();
     await new Promise((resolve) => setTimeout(resolve, 2000));
     expect(fed()).toBe(before);
     child.kill('SIGCONT');
-    await until(() => fed() > before);
+    await eventually(() => fed() > before);
   });
 
   it('is ready as standby too, and says so; when the other ends it works the inbox', async () => {
     const first = program.start(['run', '--config', configFile]);
-    await until(() => log().includes('this daemon is active now'));
+    await eventually(() => log().includes('this daemon is active now'));
     start();
     expect(await systemd.hear(/READY=1/)).toContain('waits for the lease');
     first.child.kill('SIGTERM');
@@ -99,7 +93,7 @@ describe('a daemon that systemd started', () => {
     configure({ maxLoads: 3, leaseSeconds: 60 }, { level: 'debug', format: 'json' });
     child.kill('SIGHUP');
     expect(await systemd.hear(/RELOADING=1/)).toMatch(/^RELOADING=1\|MONOTONIC_USEC=\d+$/);
-    await until(() => systemd.texts.at(-1) === 'READY=1');
+    await eventually(() => systemd.texts.at(-1) === 'READY=1');
     const lines = log()
       .split('\n')
       .filter((line) => line.startsWith('{'));
@@ -113,7 +107,7 @@ describe('a daemon that systemd started', () => {
     await systemd.hear(/READY=1/);
     writeFileSync(configFile, JSON.stringify({ maxloads: 3, log: { file: logFile } }));
     child.kill('SIGHUP');
-    await until(() => log().includes('what was in force stays'));
+    await eventually(() => log().includes('what was in force stays'));
     expect(log()).toContain('did you mean maxLoads?');
     expect(child.exitCode).toBeNull();
   });
@@ -123,7 +117,7 @@ describe('a daemon that systemd started', () => {
     await systemd.hear(/READY=1/);
     renameSync(logFile, `${logFile}.1`);
     child.kill('SIGHUP');
-    await until(() => log().includes('the configuration was read again'));
+    await eventually(() => log().includes('the configuration was read again'));
     expect(readFileSync(`${logFile}.1`, 'utf8')).not.toContain('read again');
   });
 

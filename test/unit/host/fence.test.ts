@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ProvisiondError } from '../../../lib/errors';
 import { Fence } from '../../../lib/host/fence';
 import { script } from '../../../lib/host/host';
 import { LocalHost } from '../../../lib/host/local-host';
+import { eventually } from '../../support/eventually';
 
 const WRITE = '\nset -u\nfence\necho "$1" > "$2"\n';
 
@@ -57,12 +58,13 @@ describe('the fence around a computer', () => {
   it('lets commands of the same work run beside each other, and newer work wait for their end', async () => {
     const work = newWork(1);
     await write(work, 'first');
-    const slowly = '\nfence\nsleep 1\necho "$1" > "$2"\n';
-    const startedAt = Date.now();
-    await Promise.all([write(work, 'same', slowly), write(work, 'same', slowly)]);
-    expect(Date.now() - startedAt).toBeLessThan(1900);
+    // Neither comes to its end before the other one is inside.
+    const together =
+      '\nfence\necho in >> "$2.in"\nuntil [ "$(wc -l < "$2.in")" = 2 ]; do sleep 0.05; done\necho "$1" > "$2"\n';
+    await Promise.all([write(work, 'same', together), write(work, 'same', together)]);
+    const slowly = '\nfence\ntouch "$2.held"\nsleep 1\necho "$1" > "$2"\n';
     const running = write(work, 'older', slowly);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await eventually(() => existsSync(path.join(folder, 'world.held')));
     await write(newWork(2), 'newer');
     await running;
     expect(world()).toBe('newer');
