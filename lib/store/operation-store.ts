@@ -94,10 +94,7 @@ export interface VmWrite extends Omit<VmRecord, 'secondsUp'> {
 }
 
 /** A line of the history of a VM: its state became another. */
-export interface VmChange {
-  readonly operationId: number | null;
-  readonly text: string;
-}
+export type VmChange = Pick<VmEvent, 'operationId' | 'text'>;
 
 export interface OperationStore {
   /** Rows of this node that wait or are in somebody's hands, the oldest first. */
