@@ -31,9 +31,8 @@ describe.each<Dialect>(['sqlite', 'mysql'])('on %s', (dialect) => {
   /** Reserves and expects the failure: row, log, text, computer, host. */
   async function expectFailure({ code, says, computer = 'available', leaves = [] }: Failure): Promise<void> {
     const requestId = await site.reserve({ computer: 'vm1' });
-    await eventually(async () => (await site.requestState(requestId))?.startsWith('failed/') ?? false, 60).catch(
-      async () => expect(await site.story(requestId)).toBe('a story that ends in failure'),
-    );
+    const hasFailed = async () => (await site.requestState(requestId))?.startsWith('failed/') ?? false;
+    await eventually(hasFailed, 60, () => site.story(requestId));
     expect(await site.requestState(requestId)).toBe('failed/new');
     const text = await site.failure(requestId);
     expect(text).toMatch(says);

@@ -134,11 +134,5 @@ async function dieAndGoOn(fault: FaultSite, requestId: number, state: WorkableSt
 }
 
 async function until(what: () => Promise<boolean>, seconds: number, fault: FaultSite): Promise<void> {
-  await eventually(what, seconds).catch((cause: Error) => {
-    throw new Error(
-      `${cause.message}
-${fault.lastWords(30)}`,
-      { cause },
-    );
-  });
+  await eventually(what, seconds, () => `${what.toString()}\n${fault.lastWords(30)}`);
 }

@@ -155,9 +155,7 @@ wherever('a hostile text, in the fake world,', () => {
 });
 
 async function within(what: () => Promise<boolean>, seconds: number, doing: string): Promise<void> {
-  await eventually(what, seconds).catch(() => {
-    throw new Error(`not settled within ${seconds} s with ${doing}`);
-  });
+  await eventually(what, seconds, () => `settled with ${doing}`);
 }
 
 /** What becomes part of the domain XML, of file names and of virsh's arguments. */

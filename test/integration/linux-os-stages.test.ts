@@ -42,10 +42,14 @@ const bob: GuestAccount = { login: 'bob.b', uid: null, password: 'other', sshPub
     ]);
     return exitCode === 0 ? stdout.trim() : `refused with exit code ${exitCode}`;
   };
-  /** @returns what is answered once it is as wanted, or at last. */
+  /** @returns what is answered once it is as wanted */
   const settled = async <T>(ask: () => Promise<T>, wanted: (value: T) => boolean): Promise<T> => {
     let value!: T;
-    await eventually(async () => wanted((value = await ask()))).catch(() => {}); // the caller expects it
+    await eventually(
+      async () => wanted((value = await ask())),
+      10,
+      () => JSON.stringify(value),
+    );
     return value;
   };
 

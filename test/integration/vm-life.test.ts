@@ -33,9 +33,8 @@ async function begin(manners: Manners): Promise<void> {
 
 async function known(so: (vm: VmDetails) => boolean): Promise<VmDetails> {
   let vm = await site.frontEnd.showVm('vm1');
-  await eventually(async () => so((vm = await site.frontEnd.showVm('vm1'))), SOON).catch(() => {
-    throw new Error(`the VM is known as ${JSON.stringify(vm)}`);
-  });
+  const isKnown = async () => so((vm = await site.frontEnd.showVm('vm1')));
+  await eventually(isKnown, SOON, () => `the VM is known as ${JSON.stringify(vm)}`);
   return vm;
 }
 

@@ -1,11 +1,22 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { PATIENCE } from './patience';
 
-/** Waits for what is to come. @param seconds a quiet machine needs less than that */
-export async function eventually(condition: () => Promise<boolean> | boolean, seconds = 10): Promise<void> {
+/**
+ * Waits for what is to come. An error of the condition itself ends the waiting.
+ * @param seconds a quiet machine needs less than that
+ * @param complaint what is said when it does not come
+ */
+export async function eventually(
+  condition: () => Promise<boolean> | boolean,
+  seconds = 10,
+  complaint?: () => string | Promise<string>,
+): Promise<void> {
   const deadline = Date.now() + seconds * 1000 * PATIENCE;
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not so within ${seconds * PATIENCE} s: ${condition.toString()}`);
+    if (Date.now() > deadline) {
+      const said = (await complaint?.()) ?? condition.toString();
+      throw new Error(`not within ${seconds * PATIENCE} s: ${said}`);
+    }
     await pause(50);
   }
 }
@@ -29,11 +40,8 @@ export async function untilRequest(
   seconds = 30,
 ): Promise<string | null> {
   let now: string | null = '';
-  await eventually(async () => states.includes((now = await requests.requestState(requestId))), seconds).catch(
-    (cause: unknown) => {
-      const wanted = states.map((state) => state ?? 'gone').join(' or ');
-      throw new Error(`request ${requestId} is ${now ?? 'gone'}, not ${wanted}`, { cause });
-    },
-  );
+  const wanted = states.map((state) => state ?? 'gone').join(' or ');
+  const isThere = async () => states.includes((now = await requests.requestState(requestId)));
+  await eventually(isThere, seconds, () => `request ${requestId} is ${now ?? 'gone'}, not ${wanted}`);
   return now;
 }

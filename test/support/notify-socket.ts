@@ -47,9 +47,8 @@ export class NotifySocket {
   async hear(pattern: RegExp, seconds = 20): Promise<string> {
     let found: string | undefined;
     const isHeard = () => (found = this.texts.find((text) => pattern.test(text))) !== undefined;
-    await eventually(isHeard, seconds).catch(() => {}); // told below
-    if (found === undefined) throw new Error(`${String(pattern)} was not heard: ${this.texts.join('; ')}`);
-    return found;
+    await eventually(isHeard, seconds, () => `${String(pattern)} was not heard: ${this.texts.join('; ')}`);
+    return found!;
   }
 
   close(): void {

@@ -92,9 +92,8 @@ async function until(
   isSo: (one: OperationDetails) => boolean,
 ): Promise<OperationDetails> {
   let one!: OperationDetails;
-  await eventually(async () => isSo((one = await world.show(id))), 60).catch((cause: unknown) => {
-    throw new Error(`operation ${id} (${one.kind}) is ${one.state} at '${one.step}'`, { cause });
-  });
+  const complaint = () => `operation ${id} (${one.kind}) is ${one.state} at '${one.step}'`;
+  await eventually(async () => isSo((one = await world.show(id))), 60, complaint);
   return one;
 }
 

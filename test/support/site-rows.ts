@@ -72,13 +72,14 @@ export class SiteRows {
   /** Waits for `state/laststate`; fails with the reservation's story when another resting state comes first. */
   async waitForRequest(requestId: number, wanted: string | null, seconds = 60): Promise<void> {
     let state: string | null = '';
-    const isOver = async () => {
+    const complaint = async () => `request ${requestId} is ${state}, not ${wanted}:\n${await this.story(requestId)}`;
+    const isThere = async () => {
       state = await this.requestState(requestId);
-      return state === wanted || /^(failed|maintenance)\//.test(state ?? '');
+      if (state === wanted) return true;
+      if (/^(failed|maintenance)\//.test(state ?? '')) throw new Error(await complaint());
+      return false;
     };
-    await eventually(isOver, seconds).catch(() => {}); // told below
-    if (state === wanted) return;
-    throw new Error(`request ${requestId} is ${state}, not ${wanted}:\n${await this.story(requestId)}`);
+    await eventually(isThere, seconds, complaint);
   }
 
   /** The request as the user sees it once the Connect button is there. */

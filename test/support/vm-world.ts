@@ -136,9 +136,7 @@ export class VmWorld {
   async ended({ id }: { readonly id: number }, seconds = 30): Promise<OperationDetails> {
     let operation!: OperationDetails;
     const hasEnded = async () => (operation = await this.site.frontEnd.showOperation(id)).ended !== null;
-    await eventually(hasEnded, seconds).catch((cause: unknown) => {
-      throw new Error(`operation ${id} (${operation.kind}) is at '${operation.step}'`, { cause });
-    });
+    await eventually(hasEnded, seconds, () => `operation ${id} (${operation.kind}) is at '${operation.step}'`);
     return operation;
   }
 
@@ -149,13 +147,13 @@ export class VmWorld {
   /** Until an operation has come to a step. */
   async reached({ id }: { readonly id: number }, step: string): Promise<void> {
     let operation!: OperationDetails;
+    const complaint = () => `operation ${id} is ${operation.state} at '${operation.step}', not at '${step}'`;
     const isThere = async () => {
       operation = await this.site.frontEnd.showOperation(id);
-      return operation.step === step || operation.ended !== null;
+      if (operation.step !== step && operation.ended !== null) throw new Error(complaint());
+      return operation.step === step;
     };
-    await eventually(isThere, 30).catch(() => {}); // told below
-    if (operation.step === step) return;
-    throw new Error(`operation ${id} is ${operation.state} at '${operation.step}', not at '${step}'`);
+    await eventually(isThere, 30, complaint);
   }
 
   async close(): Promise<void> {

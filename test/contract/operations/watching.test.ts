@@ -27,11 +27,8 @@ wherever('a VM that is watched', () => {
 
   async function known(isSo: (vm: VmDetails) => boolean, seconds = 15): Promise<VmDetails> {
     let vm!: VmDetails;
-    await eventually(async () => isSo((vm = await world.site.frontEnd.showVm('vm1'))), seconds).catch(
-      (cause: unknown) => {
-        throw new Error(`the VM is known as ${JSON.stringify(vm)}`, { cause });
-      },
-    );
+    const isKnown = async () => isSo((vm = await world.site.frontEnd.showVm('vm1')));
+    await eventually(isKnown, seconds, () => `the VM is known as ${JSON.stringify(vm)}`);
     return vm;
   }
 

@@ -32,9 +32,11 @@ afterEach(async () => {
 const linesOf = (requestId: number) => written.split('\n').filter((line) => line.includes(`[request ${requestId}`));
 
 async function shows(requestId: number, status: 'ready' | 'failed'): Promise<void> {
-  await eventually(async () => (await site.frontEnd.show(requestId)).status === status, 20).catch((cause: unknown) => {
-    throw new Error(written, { cause });
-  });
+  await eventually(
+    async () => (await site.frontEnd.show(requestId)).status === status,
+    20,
+    () => written,
+  );
 }
 
 describe('the log', () => {

@@ -38,10 +38,14 @@ async function value(line: RegExp): Promise<number | undefined> {
 }
 
 async function until(line: RegExp, wanted: number): Promise<void> {
-  await eventually(async () => (await value(line)) === wanted, 20).catch(async (cause: unknown) => {
-    const there = (await metrics.text()).body.match(/^provisiond_(out|res).*/gm)?.join('\n');
-    throw new Error(`${String(line)}, not ${wanted}: ${there}`, { cause });
-  });
+  await eventually(
+    async () => (await value(line)) === wanted,
+    20,
+    async () => {
+      const there = (await metrics.text()).body.match(/^provisiond_(out|res).*/gm)?.join('\n');
+      return `${String(line)}, not ${wanted}: ${there}`;
+    },
+  );
 }
 
 it('a load shows with its steps, its commands, its statements and what followed', async () => {
