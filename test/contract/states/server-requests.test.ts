@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { StateName } from '../../../lib/model/states';
 import { NO_FAKE_GUESTS } from '../../support/fake-guest';
 import { eventually } from '../../support/eventually';
-import { FakeClusterSite, type NewRequest } from '../../support/fake-cluster-site';
+import type { NewRequest } from '../../support/fake-cluster-rows';
+import { FakeClusterSite } from '../../support/fake-cluster-site';
 
 if (NO_FAKE_GUESTS !== null) process.stderr.write(`NOT RUN: ${NO_FAKE_GUESTS}\n`);
 const wherever = NO_FAKE_GUESTS === null ? describe : describe.skip;
